@@ -1,0 +1,50 @@
+# Two commands matter: `make run` and `make test`. Both make what they need.
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(BIN)/uv
+
+.PHONY: run test test-slow lint bench locks env env-dev clean docker-check
+
+run: env
+	@exec setpriv --pdeathsig INT $(BIN)/triage serve
+
+env: .venv/.runtime
+env-dev: .venv/.dev
+
+$(UV):
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or later is needed (set PYTHON=...)"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+
+.venv/.runtime: requirements.txt pyproject.toml | $(UV)
+	@test -e .venv/.dev || { $(UV) pip install --quiet --require-hashes -r requirements.txt && \
+	$(UV) pip install --quiet --no-deps --no-build-isolation --editable . ; }
+	@touch $@
+
+.venv/.dev: requirements-dev.txt pyproject.toml | $(UV)
+	$(UV) pip install --quiet --require-hashes -r requirements-dev.txt
+	$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@ .venv/.runtime
+
+lint: env-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/python -m pytest
+
+test-slow: env-dev
+	$(BIN)/python -m pytest -m slow
+
+bench: env-dev
+	$(BIN)/python -m bench.service
+
+# New versions: edit pyproject.toml, then `make locks`, then read the diff.
+locks: $(UV)
+	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url pyproject.toml -o requirements.txt
+	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+
+clean:
+	rm -rf .venv .triage

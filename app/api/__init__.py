@@ -1,0 +1,1 @@
+"""HTTP only: parse, call one journey or one capability, return."""

@@ -1,0 +1,174 @@
+"""The analysts' side: people, incidents, merchants, reports, codes."""
+
+import csv
+import io
+import json
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Response
+
+from app import audit, codes, complainants, incidents, merchants, reports
+from app.api.common import PROBLEMS, Caller, InHouse, answer, lanes, plain
+from app.errors import Invalid
+from app.identity import Principal
+
+router = APIRouter(prefix="/v1", tags=["analysis"], responses=PROBLEMS)
+
+Format = Annotated[Literal["json", "csv", "xlsx"], Query(alias="format")]
+From = Annotated[date | None, Query(alias="from", description="First day, Asia/Shanghai; default 90 days back")]
+To = Annotated[date | None, Query(alias="to", description="Last day, included; default today")]
+
+
+@router.get("/complainants/{complainant_id}")
+async def get_complainant(house: InHouse, principal: Caller, complainant_id: uuid.UUID) -> Response:
+    """One person's complaints, the evidence that joined them, and history. No personal values."""
+    principal.require("mediator", "supervisor", "analyst", "intake")
+    async with house.database.connection() as connection:
+        found = await complainants.read(connection, complainant_id, lanes=lanes(principal))
+        await audit.record(connection, principal.subject, "read", "complainant", [complainant_id])
+    return answer(found)
+
+
+@router.get("/incidents/{incident_id}")
+async def get_incident(
+    house: InHouse, principal: Caller, incident_id: uuid.UUID, limit: Annotated[int, Query(ge=1, le=2000)] = 100,
+    offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
+) -> Response:  # fmt: skip
+    """One incident with members, evidence per member, and distinct people."""
+    principal.require("mediator", "supervisor", "analyst", "intake")
+    async with house.database.connection() as connection:
+        found = await incidents.read(connection, incident_id, lanes=lanes(principal), limit=limit, offset=offset)
+    return answer(found)
+
+
+@router.get("/merchants/{merchant_id}")
+async def get_merchant(house: InHouse, principal: Caller, merchant_id: uuid.UUID) -> Response:
+    principal.require("mediator", "supervisor", "analyst", "intake")
+    async with house.database.connection() as connection:
+        found = await merchants.read(connection, merchant_id, lanes=lanes(principal), jurisdictions=principal.jurisdictions)
+    return answer(found)
+
+
+@router.get("/reports/incidents")
+async def report_incidents(
+    house: InHouse, principal: Caller, first: From = None, last: To = None, district: str | None = None, source: str | None = None,
+    lane: Literal["complaint", "report", "other"] | None = "complaint", min_people: Annotated[int, Query(ge=1)] = 3,
+    state: Literal["single", "watch", "open", "closed"] | None = None, limit: Annotated[int, Query(ge=1, le=reports.MAX_ROWS)] = 100,
+    format_: Format = "json",
+) -> Response:  # fmt: skip
+    """一事多人: incidents by distinct people."""
+    scope = _scope(principal, first, last, district, source, lane)
+    async with house.database.reading(house.settings.report_timeout_seconds) as connection:
+        rows = await reports.incidents(connection, scope, minimum=min_people, state=state, limit=limit)
+    return _report("incidents", scope, rows, format_)
+
+
+@router.get("/reports/repeat-complainants")
+async def report_repeat(
+    house: InHouse, principal: Caller, first: From = None, last: To = None, district: str | None = None, source: str | None = None,
+    lane: Literal["complaint", "report", "other"] | None = "complaint", min_complaints: Annotated[int, Query(ge=2)] = 3,
+    limit: Annotated[int, Query(ge=1, le=reports.MAX_ROWS)] = 100, format_: Format = "json",
+) -> Response:  # fmt: skip
+    """一人多次: people by complaints, copies apart."""
+    scope = _scope(principal, first, last, district, source, lane)
+    async with house.database.reading(house.settings.report_timeout_seconds) as connection:
+        rows = await reports.repeat_complainants(connection, scope, minimum=min_complaints, limit=limit)
+    return _report("repeat-complainants", scope, rows, format_)
+
+
+@router.get("/reports/trends")
+async def report_trends(
+    house: InHouse, principal: Caller, first: From = None, last: To = None, district: str | None = None, source: str | None = None,
+    lane: Literal["complaint", "report", "other"] | None = None, step: str = "day", by: str = "none", format_: Format = "json",
+) -> Response:  # fmt: skip
+    """Received over time and by a dimension, with 环比 and 同比."""
+    scope = _scope(principal, first, last, district, source, lane)
+    async with house.database.reading(house.settings.report_timeout_seconds) as connection:
+        found = await reports.trends(connection, scope, step=step, by=by)
+    return _report(
+        "trends", scope, found["groups"] if format_ != "json" and by != "none" else found["series"], format_, extra=found
+    )
+
+
+@router.get("/reports/tracks")
+async def report_tracks(
+    house: InHouse, principal: Caller, first: From = None, last: To = None, district: str | None = None, source: str | None = None,
+    lane: Literal["complaint", "report", "other"] | None = None, format_: Format = "json",
+) -> Response:  # fmt: skip
+    """What each track received and what became of it."""
+    scope = _scope(principal, first, last, district, source, lane)
+    async with house.database.reading(house.settings.report_timeout_seconds) as connection:
+        rows = await reports.tracks(connection, scope)
+    return _report("tracks", scope, rows, format_)
+
+
+def _scope(
+    principal: Principal, first: date | None, last: date | None, district: str | None, source: str | None, lane: str | None
+) -> reports.Scope:
+    principal.require("analyst", "supervisor")
+    if district is not None and not (district.isdigit() and 2 <= len(district) <= 6):
+        raise Invalid.field("district", "must be a region code of 2 to 6 digits")
+    visible = [x for x in lanes(principal) if lane is None or x == lane]
+    return reports.Scope(reports.period_of(first, last), visible, principal.jurisdictions, district, source)
+
+
+def _report(
+    name: str, scope: reports.Scope, rows: Sequence[dict[str, Any]], format_: str, extra: dict[str, Any] | None = None
+) -> Response:
+    if format_ == "json":
+        body = {
+            "report": name, "period": scope.period.as_json(), "previous_period": scope.period.previous.as_json(),
+            "year_before_period": scope.period.year_before.as_json(), "as_of": datetime.now(UTC),
+            "definition": reports.DEFINITIONS[name], **(extra or {"items": rows}),
+        }  # fmt: skip
+        return answer(body)
+    columns = list(rows[0]) if rows else []
+    cells = [[_cell(r[c]) for c in columns] for r in rows]
+    filename = f"{name}-{scope.period.first}-{scope.period.last}.{format_}"
+    headers = {"Content-Disposition": f'attachment; filename="{filename}"'}
+    if format_ == "csv":
+        out = io.StringIO()
+        writer = csv.writer(out)
+        writer.writerow(columns)
+        writer.writerows(cells)
+        # A byte-order mark: spreadsheet programs take a CSV without one for a local code page.
+        return Response(("\ufeff" + out.getvalue()).encode(), 200, headers, media_type="text/csv; charset=utf-8")
+    from openpyxl import Workbook
+
+    book = Workbook(write_only=True)
+    sheet = book.create_sheet(name)
+    sheet.append(columns)
+    for line in cells:
+        sheet.append(line)
+    binary = io.BytesIO()
+    book.save(binary)
+    return Response(
+        binary.getvalue(), 200, headers, media_type="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    )
+
+
+def _cell(value: Any) -> Any:
+    """Plain cells; a text that a spreadsheet would take for a formula is quoted."""
+    if value is None or isinstance(value, int | float):
+        return value
+    if isinstance(value, list):
+        return "、".join(str(v.get("name") or v.get("code")) if isinstance(v, dict) else str(v) for v in value)
+    if isinstance(value, str):
+        return "'" + value if value[:1] in "=+-@\t\r" else value
+    return json.loads(json.dumps(value, default=plain))
+
+
+@router.get("/codes", tags=["codes"])
+async def list_codes(house: InHouse, principal: Caller) -> Response:
+    """The code lists, each with source and date."""
+    async with house.database.connection() as connection:
+        return answer({"items": await codes.lists(connection)})
+
+
+@router.get("/codes/{name}", tags=["codes"])
+async def get_codes(house: InHouse, principal: Caller, name: str) -> Response:
+    async with house.database.connection() as connection:
+        return answer({"list": name, "items": await codes.entries(connection, name)})

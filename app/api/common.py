@@ -1,0 +1,121 @@
+"""What every route shares: the house, the caller, problem details, cursors."""
+
+import base64
+import binascii
+import json
+import uuid
+from collections.abc import Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+from fastapi import Depends, Request, Response
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from app.calendar import SHANGHAI
+from app.errors import Invalid, TriageError, Unauthorised
+from app.identity import Identity, Principal
+from app.triage import House
+
+_bearer = HTTPBearer(auto_error=False, description="An opaque token of `triage token issue`")
+
+
+def get_house(request: Request) -> House:
+    house: House = request.app.state.house
+    return house
+
+
+def get_identity(request: Request) -> Identity:
+    identity: Identity = request.app.state.identity
+    return identity
+
+
+async def get_principal(
+    identity: Annotated[Identity, Depends(get_identity)],
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+) -> Principal:
+    if credentials is None:
+        raise Unauthorised
+    return await identity.authenticate(credentials.credentials)
+
+
+InHouse = Annotated[House, Depends(get_house)]
+Caller = Annotated[Principal, Depends(get_principal)]
+
+
+def plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(SHANGHAI).isoformat()
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, uuid.UUID):
+        return str(value)
+    if isinstance(value, Decimal):
+        return float(value)
+    raise TypeError(type(value).__name__)
+
+
+def answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    body = json.dumps(content, ensure_ascii=False, default=plain, separators=(",", ":")).encode()
+    return Response(body, status, dict(headers or {}), media_type="application/json")
+
+
+def problem(error: TriageError) -> Response:
+    content = {
+        "type": "about:blank",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "errors": error.errors,
+    }
+    headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
+    body = json.dumps(content, ensure_ascii=False).encode("utf-8", "backslashreplace")
+    return Response(body, error.status, headers, media_type="application/problem+json")
+
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {
+        "description": text,
+        "content": {
+            "application/problem+json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "type": {"type": "string"}, "title": {"type": "string"}, "status": {"type": "integer"},
+                        "detail": {"type": "string"},
+                        "errors": {
+                            "type": "array",
+                            "items": {"type": "object", "properties": {"field": {"type": "string"}, "message": {"type": "string"}}},
+                        },
+                    },
+                }
+            }
+        },
+    }
+    for status, text in {
+        400: "The body can't be decoded", 401: "Token missing, unknown, expired or revoked", 403: "Not allowed", 404: "Not found",
+        409: "Conflict", 413: "Body too large", 422: "Invalid value, with the field's name", 503: "Not available now",
+    }.items()
+}  # fmt: skip
+
+
+def cursor(*parts: Any) -> str:
+    return base64.urlsafe_b64encode(json.dumps(parts, default=plain).encode()).decode().rstrip("=")
+
+
+def read_cursor(value: str | None) -> tuple[datetime, uuid.UUID] | None:
+    """The (time, id) after which a page begins."""
+    if not value:
+        return None
+    try:
+        moment, key = json.loads(base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)))
+        return datetime.fromisoformat(moment), uuid.UUID(key)
+    except (ValueError, TypeError, binascii.Error, UnicodeDecodeError):
+        raise Invalid.field("cursor", "is not one of ours") from None
+
+
+def lanes(principal: Principal) -> tuple[str, ...]:
+    """That a report exists is only for those who work on reports (Art. 37)."""
+    if principal.has("analyst", "supervisor", "intake", "auditor", "admin"):
+        return ("complaint", "report", "other")
+    return ("complaint", "other")

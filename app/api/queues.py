@@ -1,0 +1,178 @@
+"""The mediators' side: queues, claims, work items."""
+
+import uuid
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
+
+from app import audit, settling, work
+from app.api.common import PROBLEMS, Caller, InHouse, answer, lanes
+from app.api.complaints import full_view
+from app.errors import Forbidden, Invalid, NotFound
+from app.identity import Principal
+from app.privacy import mask_text
+from app.triage import House
+
+router = APIRouter(prefix="/v1", tags=["queues"], responses=PROBLEMS)
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Claim(_Shape):
+    limit: Annotated[int, Field(ge=1, le=work.MAX_CLAIM)] = 1
+    lease_seconds: Annotated[int, Field(ge=work.LEASE_SECONDS[0], le=work.LEASE_SECONDS[1])] = 900
+
+
+class Lease(_Shape):
+    lease_token: uuid.UUID
+
+
+class Renewal(Lease):
+    lease_seconds: Annotated[int, Field(ge=work.LEASE_SECONDS[0], le=work.LEASE_SECONDS[1])] = 900
+
+
+class Finish(Lease):
+    outcome: Annotated[
+        str,
+        Field(
+            description="agreement, no_agreement, withdrawn, refused, unreachable, other; verified for reports; answered for others"
+        ),
+    ]
+    note: Annotated[str | None, Field(max_length=2000)] = None
+    recovered_fen: Annotated[int | None, Field(ge=0, le=10**13)] = None
+    satisfied: StrictBool | None = None
+
+
+class Return(Lease):
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+@router.get("/queues")
+async def list_queues(house: InHouse, principal: Caller) -> Response:
+    """What waits where, per queue and district."""
+    principal.require("mediator", "supervisor", "intake")
+    async with house.database.connection() as connection:
+        return answer({"items": await work.queues(connection, principal)})
+
+
+@router.post("/queues/{queue}/claim")
+async def claim(house: InHouse, principal: Caller, queue: str, body: Claim | None = None) -> Response:
+    """Leases the most urgent items: {items: [{id, lease_token, lease_until, matter ...}]}."""
+    _may_claim(principal, queue)
+    wanted = body or Claim()
+    async with house.database.connection() as connection:
+        rows = await work.claim(connection, queue, principal, limit=wanted.limit, lease_seconds=wanted.lease_seconds)
+        found = await connection.fetch(_MATTERS, [r["matter_id"] for r in rows]) if rows else []
+    matters = {m["id"]: dict(m) for m in found}
+    return answer({"items": [_item(dict(r), matters.get(r["matter_id"])) for r in rows]})
+
+
+_MATTERS = """
+SELECT m.id, m.letter_id AS complaint_id, m.lane, m.kind, m.state, m.track, m.district, m.goods, m.problem, m.issues, m.demands,
+       m.amount_fen, m.received_at, mc.name AS merchant, m.merchant_id,
+       (SELECT d.reasons FROM decision d WHERE d.matter_id = m.id ORDER BY d.decided_at DESC LIMIT 1) AS reasons
+FROM matter m LEFT JOIN merchant mc ON mc.id = m.merchant_id WHERE m.id = ANY($1)
+"""
+
+
+def _item(item: dict[str, Any], matter: dict[str, Any] | None) -> dict[str, Any]:
+    item.pop("urgent_at", None)
+    return {**item, "matter": matter}
+
+
+def _may_claim(principal: Principal, queue: str) -> None:
+    kind = queue.rsplit(".", 1)[-1]
+    allowed = {
+        "intake": ("intake", "supervisor"),
+        "clue": ("intake", "supervisor"),
+        "emergency": ("intake", "supervisor", "mediator"),
+    }
+    principal.require(*allowed.get(kind, ("mediator", "supervisor")))
+
+
+@router.get("/work-items")
+async def list_items(house: InHouse, principal: Caller, mine: Annotated[bool, Query()] = True) -> Response:
+    """The caller's live leases, so that a client that lost its memory finds its work again."""
+    principal.require("mediator", "supervisor", "intake")
+    if not mine:
+        raise Invalid.field("mine", "only mine=true is offered")
+    async with house.database.connection() as connection:
+        rows = await work.mine(connection, principal)
+    return answer({"items": [dict(r) for r in rows]})
+
+
+@router.get("/work-items/{item_id}")
+async def get_item(house: InHouse, principal: Caller, item_id: uuid.UUID) -> Response:
+    """The item with the complaint. Contacts are unmasked for the holder of the lease only, and that is logged."""
+    principal.require("mediator", "supervisor", "intake")
+    async with house.database.connection() as connection:
+        item = dict(await work.read_item(connection, item_id))
+        letter = await connection.fetchrow(
+            "SELECT id, external_id, source, channel, received_at, event_at, state, history FROM letter WHERE id = $1",
+            item["letter_id"],
+        )
+    holds = item["holder"] == principal.subject
+    if not holds and (not principal.covers(item["district"]) or item["lane"] not in lanes(principal)):
+        raise NotFound("no such work item")
+    if not holds:
+        item.pop("lease_token")
+    return answer({**item, "complaint": await full_view(house, letter, principal, reveal=holds)})
+
+
+@router.post("/work-items/{item_id}/renew")
+async def renew(house: InHouse, principal: Caller, item_id: uuid.UUID, body: Renewal) -> Response:
+    principal.require("mediator", "supervisor", "intake")
+    async with house.database.connection() as connection:
+        until = await work.renew(connection, item_id, body.lease_token, principal, lease_seconds=body.lease_seconds)
+    return answer({"id": item_id, "lease_token": body.lease_token, "lease_until": until})
+
+
+@router.post("/work-items/{item_id}/release")
+async def release(house: InHouse, principal: Caller, item_id: uuid.UUID, body: Lease) -> Response:
+    principal.require("mediator", "supervisor", "intake")
+    async with house.database.connection() as connection:
+        matter = await work.release(connection, item_id, body.lease_token, principal)
+    return answer({"id": item_id, "matter_id": matter, "state": "ready"})
+
+
+@router.post("/work-items/{item_id}/finish")
+async def finish(house: InHouse, principal: Caller, item_id: uuid.UUID, body: Finish) -> Response:
+    """Ends the work and the matter together; 409 when the lease is lost."""
+    principal.require("mediator", "supervisor", "intake")
+    matter = await settling.finish(
+        house, item_id, body.lease_token, principal, outcome=body.outcome, note=mask_text(body.note) if body.note else None,
+        recovered_fen=body.recovered_fen, satisfied=body.satisfied,
+    )  # fmt: skip
+    return answer({"id": item_id, "matter_id": matter, "state": "finished", "outcome": body.outcome})
+
+
+@router.post("/work-items/{item_id}/return")
+async def return_(house: InHouse, principal: Caller, item_id: uuid.UUID, body: Return) -> Response:
+    """To the intake desk, which alone may send it elsewhere (Art. 41)."""
+    principal.require("mediator", "supervisor")
+    matter = await settling.return_to_intake(house, item_id, body.lease_token, principal, mask_text(body.reason))
+    return answer({"id": item_id, "matter_id": matter, "state": "ready", "queue_id": "intake"})
+
+
+@router.post("/matters/{matter_id}/accept")
+async def accept(house: InHouse, principal: Caller, matter_id: uuid.UUID) -> Response:
+    """Acceptance (Art. 15) by a natural person: stops the 7 working days, starts the 60 days."""
+    principal.require("intake", "mediator", "supervisor")
+    if not principal.natural_person:
+        raise Forbidden("a person must accept; a machine's token can't")
+    await settling.accept(house, matter_id, principal)
+    return answer(await _matter_state(house, matter_id))
+
+
+async def _matter_state(house: House, matter_id: uuid.UUID) -> dict[str, Any]:
+    async with house.database.connection() as connection:
+        row = await connection.fetchrow(
+            "SELECT m.id, m.state, c.key AS clock, c.due_at, c.provisional, c.reason FROM matter m "
+            "LEFT JOIN clock c ON c.matter_id = m.id AND c.stopped_at IS NULL WHERE m.id = $1 ORDER BY c.due_at LIMIT 1",
+            matter_id,
+        )
+        await audit.record(connection, "api", "read", "matter", [matter_id])
+    return dict(row)

@@ -1,0 +1,213 @@
+"""The legal life of matters: states, gates, statutory clocks. Opened in one statement, changed by named acts.
+
+States (DOMAIN 7.4): pending_acceptance 待受理, accepted 受理, settling 和解中, mediating 调解中, agreed 达成协议,
+terminated 终止调解, not_accepted 不予受理, withdrawn 已撤回; verifying 核查 for reports; registered 已登记 for what is no case;
+merged 合并 for copies; history 历史记录.
+"""
+
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from app.calendar import Due, light, local_day
+from app.database import Connection
+from app.errors import Conflict, NotFound
+
+STATE_LABELS = {
+    "pending_acceptance": "待受理", "accepted": "已受理", "settling": "和解中", "mediating": "调解中", "agreed": "达成协议",
+    "terminated": "终止调解", "not_accepted": "不予受理", "withdrawn": "已撤回", "verifying": "核查中", "verified": "已核查",
+    "registered": "已登记", "answered": "已答复", "merged": "与此前投诉合并办理", "history": "历史记录", "received": "已收到",
+    "human": "人工登记中",
+}  # fmt: skip
+CLOSED = frozenset({"agreed", "terminated", "not_accepted", "withdrawn", "verified", "answered", "merged", "history"})
+
+_COLUMNS = {
+    "matter": "id, letter_id, sequence, lane, kind, kind_probability, source, channel, district, goods, problem, issues, demands, "
+    "amount_fen, reading, terms, term_weights, order_token, received_at, event_at, history, merchant_id, copy_of, state, authority, "
+    "as_of, track, closed_at",
+    "party": "matter_id, record_id, role",
+    "respondent": "id, matter_id, sequence, merchant_id, written_name, shop, platform, stated, contact_cipher, key_id, origin, evidence",
+    "decision": "id, matter_id, kind, decided_at, actor, track, rule, reasons, facts, evidence, alternative, sign, policy_hash, law, "
+    "parameters",
+    "gate": "matter_id, track, name, state, actor, at, basis",
+    "clock": "id, matter_id, key, law, started_at, due_on, due_at, provisional, reason, other_modes",
+    "state_change": "matter_id, state, actor, authority, at, note",
+    "finding": "id, matter_id, code, evidence",
+}
+# The FKs are checked at the statement's end, so one statement can carry a matter with all that hangs on it.
+_OPEN = (
+    "WITH "
+    + ", ".join(
+        f"{table}_rows AS (INSERT INTO {table} ({columns}) "
+        f"SELECT {columns} FROM jsonb_populate_recordset(NULL::{table}, $1::jsonb -> '{table}'))"
+        for table, columns in _COLUMNS.items()
+    )
+    + " SELECT 1"
+)
+
+
+async def open_matters(connection: Connection, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """rows: table -> rows as JSON values, of all matters of one letter."""
+    await connection.execute(_OPEN, json.dumps({t: list(rows.get(t, ())) for t in _COLUMNS}, ensure_ascii=False, default=_plain))
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return "\\x" + value.hex()
+    return str(value)
+
+
+def clock_row(clock_id: uuid.UUID, matter_id: uuid.UUID, due: Due, started_at: datetime) -> dict[str, Any]:
+    return {
+        "id": clock_id, "matter_id": matter_id, "key": due.term.key, "law": due.law, "started_at": started_at, "due_on": due.due_on,
+        "due_at": due.due_at, "provisional": due.provisional, "reason": due.reason, "other_modes": due.other_modes,
+    }  # fmt: skip
+
+
+async def hold(connection: Connection, matter_id: uuid.UUID) -> Any:
+    """Locks a matter for this transaction."""
+    row = await connection.fetchrow("SELECT * FROM matter WHERE id = $1 FOR NO KEY UPDATE", matter_id)
+    if row is None:
+        raise NotFound("no such matter")
+    return row
+
+
+async def move(
+    connection: Connection, matter_id: uuid.UUID, state: str, *, actor: str, at: datetime, note: str | None = None,
+    authority: str = "bureau", outcome: str | None = None, recovered_fen: int | None = None, satisfied: bool | None = None,
+) -> None:  # fmt: skip
+    """A state change with its history row. A closed matter's clocks stop."""
+    closes = state in CLOSED
+    await connection.execute(
+        "UPDATE matter SET state = $2, authority = $3, as_of = $4, outcome = coalesce($5, outcome), "
+        "recovered_fen = coalesce($6, recovered_fen), satisfied = coalesce($7, satisfied), "
+        "closed_at = CASE WHEN $8 THEN $4 ELSE closed_at END WHERE id = $1",
+        matter_id, state, authority, at, outcome, recovered_fen, satisfied, closes,
+    )  # fmt: skip
+    await connection.execute(
+        "INSERT INTO state_change (matter_id, state, actor, authority, at, note) VALUES ($1, $2, $3, $4, $5, $6)",
+        matter_id, state, actor, authority, at, note,
+    )  # fmt: skip
+    if closes:
+        await stop_clocks(connection, matter_id, at=at, by=state)
+
+
+async def stop_clocks(connection: Connection, matter_id: uuid.UUID, *, at: datetime, by: str, key: str | None = None) -> None:
+    await connection.execute(
+        "UPDATE clock SET stopped_at = $2, stopped_by = $3 WHERE matter_id = $1 AND stopped_at IS NULL AND ($4::text IS NULL OR key = $4)",
+        matter_id, at, by, key,
+    )  # fmt: skip
+
+
+async def start_clock(connection: Connection, clock_id: uuid.UUID, matter_id: uuid.UUID, due: Due, started_at: datetime) -> None:
+    row = clock_row(clock_id, matter_id, due, started_at)
+    await connection.execute(
+        "INSERT INTO clock (id, matter_id, key, law, started_at, due_on, due_at, provisional, reason, other_modes) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) "
+        "ON CONFLICT (matter_id, key) WHERE stopped_at IS NULL DO NOTHING",
+        *[json.dumps(v) if k == "other_modes" else v for k, v in row.items()],
+    )  # fmt: skip
+
+
+async def set_gate(connection: Connection, matter_id: uuid.UUID, name: str, state: str, *, actor: str, at: datetime) -> bool:
+    """False when the matter has no such gate open. A gate that was decided is not decided again here."""
+    row = await connection.fetchrow(
+        "UPDATE gate SET state = $3, actor = $4, at = $5 WHERE matter_id = $1 AND name = $2 AND state = 'open' RETURNING name",
+        matter_id, name, state, actor, at,
+    )  # fmt: skip
+    return row is not None
+
+
+ARRIVALS = """
+SELECT m.id, m.letter_id, m.merchant_id, m.issues, m.problem, m.terms, m.term_weights, m.received_at, m.closed_at, m.source,
+       m.channel, m.order_token, m.amount_fen, m.state, m.lane, im.incident_id
+FROM complainant_membership cm
+JOIN party p ON p.record_id = cm.record_id AND p.role IN ('filer', 'principal')
+JOIN matter m ON m.id = p.matter_id
+LEFT JOIN incident_membership im ON im.matter_id = m.id AND im.valid_to IS NULL AND im.is_primary
+WHERE cm.complainant_id = $1 AND cm.valid_to IS NULL AND m.copy_of IS NULL
+  AND m.event_at BETWEEN $2 AND $3
+ORDER BY m.event_at DESC, m.id LIMIT 40
+"""
+
+
+async def earlier(connection: Connection, complainant_id: uuid.UUID, since: datetime, until: datetime) -> list[Any]:
+    """The person's other matters of that time, newest first: what a copy or a repeat is measured against."""
+    return list(await connection.fetch(ARRIVALS, complainant_id, since, until))
+
+
+# -- what people read
+
+_MATTERS = """
+SELECT m.*, d.rule, d.reasons, d.facts, d.evidence AS decision_evidence, d.alternative, d.sign, d.policy_hash, d.law, d.parameters,
+       d.decided_at, d.kind AS decision_kind, d.actor AS decided_by, im.incident_id, im.evidence AS incident_evidence, mc.name AS merchant_name
+FROM matter m
+LEFT JOIN LATERAL (SELECT * FROM decision d WHERE d.matter_id = m.id ORDER BY d.decided_at DESC, d.id DESC LIMIT 1) d ON true
+LEFT JOIN incident_membership im ON im.matter_id = m.id AND im.valid_to IS NULL AND im.is_primary
+LEFT JOIN merchant mc ON mc.id = m.merchant_id
+WHERE m.letter_id = $1 ORDER BY m.sequence
+"""
+
+
+async def read_matters(connection: Connection, letter_id: uuid.UUID, *, now: datetime, lights: Any) -> list[dict[str, Any]]:
+    """Everything about a letter's matters. lights: the calendar the lights are computed with."""
+    rows = await connection.fetch(_MATTERS, letter_id)
+    ids = [r["id"] for r in rows]
+    gates = await connection.fetch("SELECT * FROM gate WHERE matter_id = ANY($1) ORDER BY track, name", ids)
+    clocks = await connection.fetch("SELECT * FROM clock WHERE matter_id = ANY($1) ORDER BY started_at, key", ids)
+    changes = await connection.fetch("SELECT * FROM state_change WHERE matter_id = ANY($1) ORDER BY id", ids)
+    findings = await connection.fetch("SELECT * FROM finding WHERE matter_id = ANY($1) ORDER BY id", ids)
+    parties = await connection.fetch(
+        "SELECT p.matter_id, p.role, p.record_id, cm.complainant_id, cm.evidence FROM party p LEFT JOIN complainant_membership cm "
+        "ON cm.record_id = p.record_id AND cm.valid_to IS NULL WHERE p.matter_id = ANY($1) ORDER BY p.role",
+        ids,
+    )
+    respondents = await connection.fetch(
+        "SELECT matter_id, merchant_id, written_name, shop, platform, stated, evidence FROM respondent "
+        "WHERE matter_id = ANY($1) AND valid_to IS NULL ORDER BY sequence",
+        ids,
+    )
+    found = []
+    for row in rows:
+
+        def of(others: Sequence[Any], matter_id: uuid.UUID = row["id"]) -> list[dict[str, Any]]:
+            return [{k: v for k, v in dict(o).items() if k != "matter_id"} for o in others if o["matter_id"] == matter_id]
+
+        found.append(
+            {
+                "id": row["id"], "lane": row["lane"], "kind": row["kind"], "kind_probability": row["kind_probability"],
+                "case_no": row["case_no"], "state": row["state"], "state_label": STATE_LABELS[row["state"]],
+                "authority": row["authority"], "as_of": row["as_of"], "track": row["track"], "district": row["district"],
+                "goods": row["goods"], "problem": row["problem"], "issues": row["issues"], "demands": row["demands"],
+                "amount_fen": row["amount_fen"], "reading": row["reading"], "copy_of": row["copy_of"],
+                "merchant_id": row["merchant_id"], "merchant_name": row["merchant_name"], "incident_id": row["incident_id"],
+                "incident_evidence": row["incident_evidence"], "outcome": row["outcome"], "closed_at": row["closed_at"],
+                "decision": None if row["rule"] is None else {
+                    "kind": row["decision_kind"], "rule": row["rule"], "reasons": row["reasons"], "facts": row["facts"],
+                    "evidence": row["decision_evidence"], "alternative": row["alternative"], "sign": row["sign"],
+                    "policy_hash": row["policy_hash"], "law": row["law"], "parameters": row["parameters"],
+                    "decided_at": row["decided_at"], "actor": row["decided_by"],
+                },
+                "gates": of(gates),
+                "clocks": [
+                    {**c, "other_modes": c["other_modes"],
+                     "light": None if c["stopped_at"] else light(now, c["due_at"], c["started_at"], lights),
+                     "working_days_left": None if c["stopped_at"] else lights.working_days_between(local_day(now), c["due_on"])}
+                    for c in of(clocks)
+                ],
+                "history": of(changes),
+                "findings": [{"code": f["code"], "evidence": f["evidence"]} for f in of(findings)],
+                "parties": [{**p, "evidence": p["evidence"]} for p in of(parties)],
+                "respondents": [{**r, "evidence": r["evidence"]} for r in of(respondents)],
+            }
+        )  # fmt: skip
+    return found
+
+
+def require_open(row: Any) -> None:
+    if row["state"] in CLOSED:
+        raise Conflict(f"the matter is closed ({STATE_LABELS[row['state']]})")

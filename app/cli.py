@@ -1,0 +1,462 @@
+"""`triage`: serve, worker, migrate, demo, import, export, clock, token."""
+
+import asyncio
+import csv
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from sqlalchemy.engine import make_url
+
+from app import calendar, codes, identity, importers, importing, policy, reports, supervisor
+from app import demo as demonstration
+from app.calendar import SHANGHAI
+from app.database import Database
+from app.database import migrate as migrate_schema
+from app.embedded import EmbeddedPostgres
+from app.errors import TriageError
+from app.privacy import Vault, load_keys
+from app.settings import Settings
+from app.triage import House
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+token_app = typer.Typer(no_args_is_help=True, help="Access tokens: opaque, stored as hashes, shown once.")
+export_app = typer.Typer(no_args_is_help=True, help="Reports as CSV.")
+app.add_typer(token_app, name="token")
+app.add_typer(export_app, name="export")
+console = Console(stderr=True)
+
+
+def main() -> None:
+    """Facts are told in a line; only faults of ours show a trace."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    try:
+        app()
+    except TriageError as error:
+        console.print(f"[red]{error.title}[/]: {error.detail}", soft_wrap=True)
+        for one in error.errors:
+            console.print(f"  {one['field']}: {one['message']}", soft_wrap=True)
+        sys.exit(1)
+    except ValidationError as error:
+        for problem in error.errors(include_input=False, include_url=False):
+            console.print(f"[red]setting {'.'.join(str(p) for p in problem['loc'])}[/]: {problem['msg']}")
+        sys.exit(1)
+
+
+# -- what commands stand on
+
+
+@contextmanager
+def _database(settings: Settings, *, exclusive: bool = False) -> Iterator[tuple[str, str, EmbeddedPostgres | None]]:
+    """(URL of the app, URL of the owner, the bundled server or None)."""
+    if settings.database_url is not None:
+        url = settings.database_url.get_secret_value()
+        owner = settings.migration_database_url.get_secret_value() if settings.migration_database_url else url
+        yield url, owner, None
+        return
+    bundled = EmbeddedPostgres(settings.data)
+    bundled.start(exclusive=exclusive)
+    try:
+        yield bundled.url("app"), bundled.url("owner"), bundled
+    finally:
+        bundled.stop()
+
+
+def _migrate(settings: Settings, url: str, owner: str) -> None:
+    migrate_schema(owner, app_role=make_url(url).username)
+    asyncio.run(_seed(owner))
+    load_keys(settings)
+
+
+async def _seed(owner: str) -> None:
+    database = Database(owner, pool_size=1)
+    try:
+        async with database.transaction() as connection:
+            await codes.seed(connection)
+            await calendar.seed(connection)
+            await policy.seed(connection)
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def _house(settings: Settings, url: str) -> AsyncIterator[House]:
+    database = Database(url, pool_size=settings.pool_size)
+    try:
+        yield await House.open(settings, database, Vault(load_keys(settings)))
+    finally:
+        await database.close()
+
+
+def _in_house(work: Callable[[House], Coroutine[Any, Any, None]]) -> None:
+    settings = Settings()
+    with _database(settings) as (url, owner, bundled):
+        if bundled is not None and bundled.owned:
+            _migrate(settings, url, owner)
+
+        async def run() -> None:
+            async with _house(settings, url) as house:
+                await work(house)
+
+        asyncio.run(run())
+
+
+class _Bars:
+    """Progress bars on standard error, one per stage."""
+
+    _LABELS = {"receive": "receiving", "triage": "triaging", "settle": "settling"}  # noqa: RUF012 - never written
+
+    def __init__(self) -> None:
+        columns = (TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self._progress = Progress(*columns, console=console)
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "_Bars":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def __call__(self, stage: str, done: int, total: int | None) -> None:
+        if stage not in self._tasks:
+            self._tasks[stage] = self._progress.add_task(self._LABELS.get(stage, stage), total=total)
+        self._progress.update(self._tasks[stage], completed=done, total=total)
+
+
+# -- running
+
+
+@app.command()
+def serve(
+    with_demo: Annotated[bool, typer.Option("--demo/--no-demo", help="Load the demo into an empty bundled database")] = True,
+) -> None:
+    """Starts everything: the bundled database (unless DATABASE_URL is set), web processes and a worker."""
+    settings = Settings()
+    listener = supervisor.listen(settings.host, settings.port)
+    port = listener.getsockname()[1]
+    with _database(settings, exclusive=True) as (url, owner, bundled):
+        if bundled is not None or settings.migration_database_url is not None:
+            _migrate(settings, url, owner)
+        tokens: list[tuple[str, str]] = []
+        if bundled is not None and with_demo:
+            tokens = asyncio.run(_demo(settings, url))
+        address = f"http://{settings.host}:{port}"
+        print(f"address: {address}\ndocs: {address}/docs", flush=True)  # noqa: T201
+        for role, token in tokens:
+            print(f"{role}: {token}", flush=True)  # noqa: T201
+        environment = {**os.environ, "DATABASE_URL": url}
+        if bundled is not None:
+            # Children attach by URL; the keys stay in the data folder, and are handed over like the URL.
+            keys = load_keys(settings)
+            environment |= {"TRIAGE_TOKEN_KEY": keys.token_key.hex(), "TRIAGE_ENCRYPTION_KEY": keys.encryption_key.hex()}
+        processes = settings.web_processes or min(os.cpu_count() or 1, 8)
+        boss = supervisor.Supervisor(environment)
+        for _ in range(processes):
+            boss.add([sys.executable, "-m", "app.cli", "web"])
+        boss.add([sys.executable, "-m", "app.cli", "worker"])
+        boss.run(listener)
+        listener.close()
+
+
+async def _demo(settings: Settings, url: str) -> list[tuple[str, str]]:
+    marker = settings.data / "loaded"
+    async with _house(settings, url) as house:
+        if not marker.exists():
+            console.print("Loading the demo: 5,000 made-up complaints of 90 days in Hubei (once, about a minute)")
+            with _Bars() as bars:
+                await demonstration.load(house, count=5000, days=90, seed=12315, progress=bars)
+            marker.touch()
+        return list(await demonstration.tokens(house, settings.data / "demo-tokens.json"))
+
+
+@app.command(hidden=True)
+def web(fd: Annotated[int, typer.Option()]) -> None:
+    """One web process on an inherited socket."""
+    import uvicorn
+
+    from app.main import create_app
+
+    supervisor.die_with_parent()
+    settings = Settings()
+    assert settings.database_url is not None
+    application = create_app(settings, settings.database_url.get_secret_value())
+    config = uvicorn.Config(application, fd=fd, access_log=False, log_level="warning", timeout_graceful_shutdown=10)
+    uvicorn.Server(config).run()
+
+
+@app.command()
+def worker(
+    fd: Annotated[int | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Triages what waits, folds incidents, returns expired leases. Any number may run."""
+    import uvloop
+
+    from app import worker as work
+
+    if fd is not None:
+        supervisor.die_with_parent()
+        os.close(fd)
+    settings = Settings()
+    with _database(settings) as (url, _, _):
+
+        async def run() -> None:
+            stop = asyncio.Event()
+            for sent in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().add_signal_handler(sent, stop.set)
+            async with _house(settings, url) as house:
+                await work.run(house, stop=stop)
+
+        uvloop.run(run())
+
+
+@app.command()
+def migrate() -> None:
+    """Brings the schema to head as the owner, grants rights, loads shipped codes, calendar and policy."""
+    settings = Settings()
+    with _database(settings) as (url, owner, _):
+        _migrate(settings, url, owner)
+    console.print("migrated")
+
+
+@app.command("demo")
+def load_demo(
+    count: int = 5000,
+    days: int = 90,
+    seed: int = 12315,
+) -> None:
+    """Loads made-up complaints and prints a token per role."""
+
+    async def run(house: House) -> None:
+        with _Bars() as bars:
+            await demonstration.load(house, count=count, days=days, seed=seed, progress=bars)
+        house.settings.data.mkdir(parents=True, exist_ok=True)
+        for role, token in await demonstration.tokens(house, house.settings.data / "demo-tokens.json"):
+            print(f"{role}: {token}")  # noqa: T201
+
+    _in_house(run)
+
+
+# -- files in and out
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="XLSX or CSV")],
+    source: Annotated[str | None, typer.Option(help="Name of the sending system; default: the mapping's name")] = None,
+    mapping: Annotated[Path | None, typer.Option(help="A mapping file of one's own (see app/data/mappings)")] = None,
+    columns: Annotated[str | None, typer.Option(help="ours=theirs,... instead of a mapping file")] = None,
+    as_: Annotated[str | None, typer.Option("--as", help="history or live; default: by age, row by row")] = None,
+    received_on: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="For rows that carry no time of receipt")
+    ] = None,
+    rejected: Annotated[Path | None, typer.Option(help="Write rejected rows' numbers and reasons to this CSV")] = None,
+) -> None:
+    """Imports an export: 12315 headers as they are, a 12345 sheet, or any table with a mapping. Twice is once."""
+    if as_ not in (None, "history", "live"):
+        raise typer.BadParameter("--as takes history or live")
+    chosen: importers.ColumnMapping | None = None
+    if mapping is not None:
+        chosen = importers.load_mapping(json.loads(mapping.read_text("utf-8")))
+    elif columns is not None:
+        pairs = dict(pair.split("=", 1) for pair in columns.split(",") if "=" in pair)
+        chosen = importers.load_mapping({"name": "columns", "fields": pairs})
+
+    async def run(house: House) -> None:
+        name = source
+        if name is None:
+            headers = [str(h).strip() for h in next(importers.read_table(file), []) if h is not None]
+            name = (chosen or importers.choose(headers, importers.shipped_mappings())).name
+        with _Bars() as bars:
+            done = await importing.import_file(
+                house, file, source=name, mapping=chosen, as_history=None if as_ is None else as_ == "history",
+                received_on=received_on.date() if received_on else None, actor=f"import:{name}", progress=bars,
+            )  # fmt: skip
+        console.print(
+            f"{done.rows} rows: {done.received} received, {done.known} known already, {done.triaged} triaged, "
+            f"{len(done.rejected)} rejected, {len(done.conflicts)} in conflict with what was received before"
+        )
+        problems = [(n, "rejected", r) for n, r in done.rejected] + [(n, "conflict", r) for n, r in done.conflicts]
+        for number, kind, reason in sorted(problems)[:20]:
+            console.print(f"  row {number} {kind}: {reason}", soft_wrap=True)
+        if rejected is not None:
+            with rejected.open("w", encoding="utf-8", newline="") as out:
+                writer = csv.writer(out)
+                writer.writerow(["row", "kind", "reason"])
+                writer.writerows(sorted(problems))
+
+    _in_house(run)
+
+
+Out = Annotated[Path | None, typer.Option(help="File to write; standard output otherwise")]
+Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
+
+
+def _everything(source: str | None, first: datetime | None, last: datetime | None) -> reports.Scope:
+    period = reports.Period(
+        first.date() if first else date(2000, 1, 1), last.date() if last else datetime.now(UTC).astimezone(SHANGHAI).date()
+    )
+    return reports.Scope(period, ("complaint", "report", "other"), [str(d) for d in range(10)], None, source)
+
+
+@export_app.command("incidents")
+def export_incidents(
+    out: Out = None, source: str | None = None, from_: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"])] = None,
+    to: Day = None, min_people: int = 3, limit: int = reports.MAX_ROWS,
+    members: Annotated[bool, typer.Option(help="One line per complaint: record_id,cluster_id, every incident included")] = False,
+) -> None:  # fmt: skip
+    """Incidents by distinct people, all lanes, with the members' external ids."""
+
+    async def run(house: House) -> None:
+        scope = _everything(source, from_, to)
+        if members:
+            async with house.database.connection() as connection:
+                found = await connection.fetch(_MEMBERS, source)
+            _write(out, ["record_id", "cluster_id"], [[r["external_id"], r["incident_id"]] for r in found])
+            return
+        async with house.database.reading(600) as connection:
+            rows = await reports.incidents(connection, scope, minimum=min_people, limit=limit)
+        async with house.database.connection() as connection:
+            found = await connection.fetch(_MEMBERS, source)
+        of: dict[Any, list[str]] = {}
+        for r in found:
+            of.setdefault(r["incident_id"], []).append(r["external_id"])
+        _write(
+            out,
+            ["incident_id", "title", "state", "people", "complaints", "unidentified", "first_at", "last_at", "members"],
+            [
+                [
+                    r["id"],
+                    r["title"],
+                    r["state"],
+                    r["people"],
+                    r["complaints"],
+                    r["unidentified"],
+                    r["first_at"],
+                    r["last_at"],
+                    " ".join(of[r["id"]]),
+                ]
+                for r in rows
+            ],
+        )
+
+    _in_house(run)
+
+
+_MEMBERS = """
+SELECT l.external_id, im.incident_id FROM incident_membership im JOIN matter m ON m.id = im.matter_id JOIN letter l ON l.id = m.letter_id
+WHERE im.valid_to IS NULL AND im.is_primary AND m.sequence = 1 AND ($1::text IS NULL OR l.source = $1) ORDER BY m.event_at, m.id
+"""
+
+
+@export_app.command("repeat-complainants")
+def export_repeat(
+    out: Out = None, source: str | None = None, from_: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"])] = None,
+    to: Day = None, min_complaints: int = 2, limit: int = reports.MAX_ROWS,
+) -> None:  # fmt: skip
+    """People with several complaints, all lanes. Ids and counts: no personal values."""
+
+    async def run(house: House) -> None:
+        async with house.database.reading(600) as connection:
+            rows = await reports.repeat_complainants(
+                connection, _everything(source, from_, to), minimum=min_complaints, limit=limit
+            )
+        names = ["id", "complaints", "copies", "incidents", "merchants", "open", "withdrawn", "problem", "first_at", "last_at"]
+        _write(out, ["complainant_id", *names[1:]], [[r[n] for n in names] for r in rows])
+
+    _in_house(run)
+
+
+def _write(out: Path | None, header: list[str], rows: list[list[Any]]) -> None:
+    if out is None:
+        writer = csv.writer(sys.stdout)
+        writer.writerow(header)
+        writer.writerows(rows)
+        return
+    with out.open("w", encoding="utf-8", newline="") as handle:
+        file_writer = csv.writer(handle)
+        file_writer.writerow(header)
+        file_writer.writerows(rows)
+    console.print(f"{len(rows)} rows written to {out}")
+
+
+# -- small things
+
+
+@app.command()
+def clock(
+    key: Annotated[str, typer.Argument(help="A statutory term, e.g. complaint.accept")],
+    start: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%z"], help="The day it starts")],
+    received: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day of receipt, which picks the rules")] = None,
+    mode: Annotated[str, typer.Option(help="statutory, notice or any")] = "statutory",
+) -> None:
+    """The due date of a statutory term and why."""
+    if mode not in calendar.DUE_MODES:
+        raise typer.BadParameter("--mode takes statutory, notice or any")
+    day = start.date() if start.tzinfo is None else calendar.local_day(start)
+    due = calendar.due(calendar.shipped_calendar(), key, day, received_on=received.date() if received else None, mode=mode)
+    print(f"{due.due_on.isoformat()}\n{due.reason}")  # noqa: T201
+
+
+@token_app.command("issue")
+def token_issue(
+    subject: str,
+    role: Annotated[list[str], typer.Option(help=f"Any of {', '.join(identity.ROLES)}; may be given again")],
+    jurisdiction: Annotated[list[str], typer.Option(help="Region code prefix; may be given again")] = ["42"],  # noqa: B006 - typer reads it
+    source: Annotated[list[str] | None, typer.Option()] = None,
+    skill: Annotated[list[str] | None, typer.Option()] = None,
+    machine: Annotated[bool, typer.Option("--machine", help="Not a natural person: may not accept, finish or sign")] = False,
+    days: int = 365,
+) -> None:
+    """Prints a new token, once."""
+
+    async def run(house: House) -> None:
+        async with house.database.connection() as connection:
+            token = await identity.issue(
+                connection, subject, role, natural_person=not machine, jurisdictions=jurisdiction, sources=source or [],
+                skills=skill or [], days=days,
+            )  # fmt: skip
+        print(token)  # noqa: T201
+
+    _in_house(run)
+
+
+@token_app.command("list")
+def token_list() -> None:
+    async def run(house: House) -> None:
+        async with house.database.connection() as connection:
+            rows = await connection.fetch(
+                "SELECT subject, roles, jurisdictions, sources, expires_at, revoked_at FROM api_token ORDER BY subject, created_at"
+            )
+        for r in rows:
+            state = "revoked" if r["revoked_at"] else f"until {r['expires_at']:%Y-%m-%d}"
+            print(r["subject"], ",".join(r["roles"]), ",".join(r["jurisdictions"]), ",".join(r["sources"]) or "-", state)  # noqa: T201
+
+    _in_house(run)
+
+
+@token_app.command("revoke")
+def token_revoke(subject: str) -> None:
+    """All tokens of a subject; they stop within seconds."""
+
+    async def run(house: House) -> None:
+        async with house.database.connection() as connection:
+            console.print(f"{await identity.revoke(connection, subject)} revoked")
+
+    _in_house(run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""Code lists and regions: loadable data with source and date; the shipped lists are in app/data."""
+
+import json
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+from ahocorasick_rs import AhoCorasick, MatchKind
+
+from app.database import Connection
+from app.errors import NotFound
+
+
+def shipped(name: str) -> Any:
+    return json.loads((files("app") / "data" / f"{name}.json").read_text("utf-8"))
+
+
+async def seed(connection: Connection) -> None:
+    """Loads the shipped lists; rows changed by hand stay."""
+    raw = shipped("codes")
+    rows = []
+    for name, entries in raw["lists"].items():
+        for position, entry in enumerate(entries):
+            code, label, parent = ([entry, entry] if isinstance(entry, str) else entry) + [None] * (
+                1 if isinstance(entry, str) or len(entry) == 2 else 0
+            )
+            rows.append((name, code, label, parent, position, raw["source"], date.fromisoformat(raw["as_of"])))
+    regions = shipped("regions")
+    for city in regions["cities"]:
+        as_of = date.fromisoformat(regions["as_of"])
+        rows.append(("district", city["code"], city["name"], regions["province"]["code"], 0, regions["source"], as_of))
+        rows += [
+            ("district", d["code"], d["name"], city["code"], i, regions["source"], as_of) for i, d in enumerate(city["districts"])
+        ]
+    await connection.executemany(
+        "INSERT INTO code (list, code, name, parent, position, source, as_of) VALUES ($1, $2, $3, $4, $5, $6, $7) "
+        "ON CONFLICT (list, code) DO NOTHING",
+        rows,
+    )
+    await connection.executemany(
+        "INSERT INTO queue (id, name, lane) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING",
+        [(q["id"], q["name"], q["lane"]) for q in shipped("queues")],
+    )
+
+
+async def lists(connection: Connection) -> list[dict[str, Any]]:
+    rows = await connection.fetch(
+        "SELECT list, count(*) AS codes, max(as_of) AS as_of, min(source) AS source FROM code GROUP BY list ORDER BY list"
+    )
+    return [dict(r) for r in rows]
+
+
+async def entries(connection: Connection, name: str) -> list[dict[str, Any]]:
+    rows = await connection.fetch(
+        "SELECT code, name, parent, source, as_of FROM code WHERE list = $1 ORDER BY position, code", name
+    )
+    if not rows:
+        raise NotFound(f"no code list {name}")
+    return [dict(r) for r in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class _Gazetteer:
+    automaton: AhoCorasick
+    # pattern index -> (district codes that carry the name, is a city)
+    meanings: list[tuple[frozenset[str], bool]]
+    names: dict[str, str]
+
+
+@lru_cache(maxsize=1)
+def _gazetteer() -> _Gazetteer:
+    names: dict[str, str] = {}
+    found: dict[str, tuple[set[str], bool]] = {}
+    for city in shipped("regions")["cities"]:
+        names[city["code"]] = city["name"]
+        short = city["name"].removesuffix("市")
+        for written in {city["name"], short} if len(short) >= 2 and short != city["name"] else {city["name"]}:
+            found.setdefault(written, (set(), True))[0].add(city["code"])
+        for district in city["districts"]:
+            names[district["code"]] = district["name"]
+            for written in (district["name"], *district["aliases"]):
+                found.setdefault(written, (set(), False))[0].add(district["code"])
+    words = sorted(found)
+    return _Gazetteer(
+        AhoCorasick(words, matchkind=MatchKind.LeftmostLongest), [(frozenset(found[w][0]), found[w][1]) for w in words], names
+    )
+
+
+def region_name(code: str | None) -> str | None:
+    """武汉市武昌区 for 420106."""
+    if code is None:
+        return None
+    known = _gazetteer().names
+    name = known.get(code)
+    if name and not code.endswith("00"):
+        city = known.get(code[:4] + "00", "")
+        return name if city == "省直辖县级行政区划" else city + name
+    return name
+
+
+@lru_cache(maxsize=50_000)
+def find_district(*texts: str) -> str | None:
+    """The first text that names a place decides: a district's code, else its city's, else None. A district name that
+    two cities share needs its city beside it."""
+    gazetteer = _gazetteer()
+    for text in texts:
+        city: str | None = None
+        district: str | None = None
+        for index, _, _ in gazetteer.automaton.find_matches_as_indexes(text[:2000]):
+            places, is_city = gazetteer.meanings[index]
+            if is_city:
+                city = city or min(places)
+            elif district is None:
+                near = {p for p in places if city is None or p.startswith(city[:4])}
+                district = min(near) if len(near) == 1 else None
+        if district or city:
+            return district or city
+    return None

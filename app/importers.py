@@ -1,0 +1,208 @@
+"""Rows of other systems' exports as complaints: 12315 exports with their headers as they are, 12345 sheets, own tables.
+
+A mapping is data (app/data/mappings or a file of one's own): which column is which field, what its values mean, which
+headers recognise it. Nothing of a row is lost: columns that no field takes are kept with the letter.
+"""
+
+import csv
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from app.calendar import SHANGHAI
+from app.errors import Invalid
+from app.intake import Complaint
+
+_TIME_FORMATS = (
+    "%Y-%m-%d %H:%M:%S", "%Y/%m/%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y/%m/%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d", "%Y/%m/%d",
+    "%Y年%m月%d日 %H:%M:%S", "%Y年%m月%d日%H时%M分", "%Y年%m月%d日", "%Y%m%d",
+)  # fmt: skip
+_FIELDS = frozenset(
+    ["external_id", "text", "received_at", "channel", "declared_kind", "event_date", "product", "amount_yuan", "amount_fen", "order_no", "lot_no", "complainant.name", "complainant.phone", "complainant.id_no", "complainant.wechat", "complainant.email", "complainant.province", "complainant.city", "complainant.district", "complainant.address", "complainant.account", "complainant.device", "complainant.openid", "agent.name", "agent.phone", "respondents.name", "respondents.uscc", "respondents.phone", "respondents.address", "respondents.platform"]
+)
+
+
+@dataclass(frozen=True)
+class ColumnMapping:
+    """fields: ours -> their columns, joined where several hold something (text) or the first that does (else)."""
+
+    name: str
+    requires: tuple[str, ...]
+    fields: Mapping[str, tuple[str, ...]]
+    values: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
+    constants: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """number: of the row in the file, the header being 1. body None: rejected for reasons. rest: columns no field took."""
+
+    number: int
+    body: Complaint | None
+    reasons: tuple[str, ...]
+    rest: dict[str, str]
+
+
+def load_mapping(raw: Mapping[str, Any]) -> ColumnMapping:
+    unknown = set(raw["fields"]) - _FIELDS
+    if unknown:
+        raise Invalid.field("fields", f"unknown: {', '.join(sorted(unknown))}")
+    fields = {k: tuple([v] if isinstance(v, str) else v) for k, v in raw["fields"].items()}
+    return ColumnMapping(raw["name"], tuple(raw.get("requires", ())), fields, raw.get("values", {}), raw.get("constants", {}))
+
+
+def shipped_mappings() -> list[ColumnMapping]:
+    folder = files("app") / "data" / "mappings"
+    return [
+        load_mapping(json.loads(f.read_text("utf-8")))
+        for f in sorted(folder.iterdir(), key=lambda f: f.name)
+        if f.name.endswith(".json")
+    ]
+
+
+def choose(headers: list[str], mappings: list[ColumnMapping]) -> ColumnMapping:
+    """The mapping that recognises the most headers. Raises Invalid with the headers seen."""
+    fitting = [m for m in mappings if m.requires and set(m.requires) <= set(headers)]
+    if not fitting:
+        raise Invalid(
+            "no mapping fits the columns "
+            + ", ".join(headers[:30])
+            + "; give one with --mapping FILE or --columns ours=theirs,...",
+            errors=[{"field": "columns", "message": "not recognised"}],
+        )
+    return max(fitting, key=lambda m: sum(c in headers for cs in m.fields.values() for c in cs))
+
+
+def read_table(path: Path) -> Iterator[list[Any]]:
+    """Rows of an XLSX (first sheet) or CSV (UTF-8, with or without mark, else GB18030) file, header first."""
+    if not path.exists():
+        raise Invalid.field("file", f"{path} does not exist")
+    if path.suffix.lower() in (".xlsx", ".xlsm"):
+        from openpyxl import load_workbook
+
+        book = load_workbook(path, read_only=True, data_only=True)
+        try:
+            for row in book.worksheets[0].iter_rows(values_only=True):
+                yield list(row)
+        finally:
+            book.close()
+    elif path.suffix.lower() in (".csv", ".txt"):
+        raw = path.read_bytes()
+        try:
+            content = raw.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            content = raw.decode("gb18030", "replace")
+        yield from csv.reader(content.splitlines(keepends=True))
+    else:
+        raise Invalid.field("file", f"{path.suffix or 'no suffix'} is not supported; XLSX and CSV are")
+
+
+def rows(table: Iterator[list[Any]], mapping: ColumnMapping, headers: list[str], *, received_on: date | None) -> Iterator[Row]:
+    """Every row that holds anything, in file order: a complaint, or the reasons why not."""
+    for number, cells in enumerate(table, 2):
+        values = {h: _text(v) for h, v in zip(headers, cells, strict=False) if h and _text(v)}
+        if values:
+            yield _row(number, values, mapping, received_on)
+
+
+def _row(number: int, values: dict[str, str], mapping: ColumnMapping, received_on: date | None) -> Row:
+    reasons: list[str] = []
+    taken: set[str] = set()
+    body: dict[str, Any] = dict(mapping.constants)
+    parts: dict[str, dict[str, Any]] = {}
+    for name, columns in mapping.fields.items():
+        present = [c for c in columns if c in values]
+        if not present:
+            continue
+        taken.update(present if name == "text" else present[:1])
+        value = _joined([values[c] for c in present]) if name == "text" else values[present[0]]
+        if name in mapping.values:
+            translated = mapping.values[name].get(value, value if name == "channel" else None)
+            if translated is None:
+                taken.discard(present[0])
+                continue
+            value = translated
+        if set(value) <= {"*"}:  # exports mask addresses as *****
+            continue
+        if "." in name:
+            group, _, key = name.partition(".")
+            parts.setdefault(group, {})[key] = value
+        elif name in ("received_at", "event_date"):
+            moment = parse_time(value)
+            if moment is None:
+                reasons.append(f"{present[0]}: {value!r} is not a time")
+            else:
+                body[name] = moment.isoformat() if name == "received_at" else moment.date().isoformat()
+        elif name in ("amount_yuan", "amount_fen"):
+            amount = _amount(value, 100 if name == "amount_yuan" else 1)
+            if amount is not None:
+                body["amount_fen"] = amount
+            else:
+                taken.discard(present[0])
+        else:
+            body[name] = value
+    if "received_at" not in body and received_on is not None:
+        body["received_at"] = datetime.combine(received_on, datetime.min.time(), SHANGHAI).isoformat()
+    if "received_at" not in body and not reasons:
+        reasons.append("no time of receipt; give --received-on for the whole file")
+    for group, found in parts.items():
+        body[group] = [found] if group == "respondents" else found
+    if "external_id" not in body and body.get("text"):
+        # A table without numbers: the row's own content names it, so importing it twice is still once.
+        body["external_id"] = hashlib.sha256(json.dumps(values, ensure_ascii=False, sort_keys=True).encode()).hexdigest()[:24]
+    if reasons:
+        return Row(number, None, tuple(reasons), {})
+    try:
+        complaint = Complaint.model_validate(body)
+    except ValidationError as error:
+        found_errors = error.errors(include_url=False, include_input=False, include_context=False)
+        reasons = [f"{'.'.join(str(p) for p in e['loc'])}: {e['msg'].removeprefix('Value error, ')}" for e in found_errors]
+        return Row(number, None, tuple(reasons), {})
+    return Row(number, complaint, (), {c: v for c, v in values.items() if c not in taken})
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ", timespec="seconds")
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).strip()
+
+
+def _joined(texts: list[str]) -> str:
+    """Title and body as one text; a body that begins with its title is not said twice."""
+    kept = [re.sub(r"\s*\n\s*", "\n", t).strip() for t in texts]
+    return "。".join(t for i, t in enumerate(kept) if t and not any(o.startswith(t) for o in kept[i + 1 :]))
+
+
+def parse_time(value: str) -> datetime | None:
+    """In Asia/Shanghai where no zone is said."""
+    cleaned = value.strip()
+    for pattern in _TIME_FORMATS:
+        try:
+            return datetime.strptime(cleaned, pattern).replace(tzinfo=SHANGHAI)
+        except ValueError:
+            continue
+    try:
+        moment = datetime.fromisoformat(cleaned)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=SHANGHAI)
+
+
+def _amount(value: str, factor: int) -> int | None:
+    try:
+        fen = round(float(value.replace(",", "").removesuffix("元")) * factor)
+    except (ValueError, OverflowError):
+        return None
+    return fen if fen >= 0 else None

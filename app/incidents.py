@@ -1,0 +1,425 @@
+"""One incident, many people: candidates by key, join or open, fold.
+
+A membership is an INSERT. The incident's profile is folded in at once where nobody else is at it, and by the worker
+otherwise, so a thousand complaints on one incident don't queue for one row.
+"""
+
+import json
+import uuid
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from app.codes import region_name
+from app.database import STAGE_INCIDENT, Connection, lock
+from app.errors import NotFound
+from app.identity import new_id
+from app.intake import open_letter
+from app.privacy import Vault
+from app.reading import Reader, ReadLetter
+from ml import incidents as engine
+from ml.incidents import Features, Profile
+from ml.tokens import Tokeniser
+
+MAX_CANDIDATES = 12
+_PER_KEY = 30
+_WINDOW_DAYS = max(engine.IDLE_GAP_DAYS.values())
+_COUNTED_EXACTLY = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """people: distinct people over complaints, this matter's included."""
+
+    incident_id: uuid.UUID
+    opened: bool
+    evidence: dict[str, Any]
+    recurrence_of: uuid.UUID | None
+
+
+def features(read: ReadLetter, merchant_id: uuid.UUID | None) -> Features:
+    return Features(
+        at=read.letter.event_at,
+        merchant=str(merchant_id) if merchant_id else None,
+        merchant_stated=bool(read.merchants and read.merchants[0].stated),
+        issues=read.reading.issues,
+        district=read.district,
+        product=read.product_token,
+        lot=read.lot_token,
+        places=read.place_tokens,
+        terms=read.terms,
+    )
+
+
+def keys(matter: Features, tokeniser: Tokeniser) -> tuple[list[int], list[int]]:
+    """(keys to look up and store, the fewer to lock before opening). A merchant's matters all share one key."""
+    by_term = [tokeniser.opaque("key", f"term|{t}") for t in engine.key_terms(matter.terms)]
+    by_place = [tokeniser.opaque("key", f"place|{p}") for p in matter.places]
+    by_lot = [tokeniser.opaque("key", f"lot|{matter.lot}")] if matter.lot is not None else []
+    by_merchant: list[int] = []
+    if matter.merchant is not None:
+        by_merchant = [tokeniser.opaque("key", f"merchant|{matter.merchant}")]
+        by_merchant += [tokeniser.opaque("key", f"merchant|{matter.merchant}|{i}") for i in matter.issues]
+    found = by_lot + by_merchant + by_place + by_term
+    return found, (by_lot + by_merchant[:1]) or (by_place + by_term[:6])
+
+
+_CANDIDATES = """
+WITH hit AS (
+  SELECT k.incident_id, count(*) AS shared FROM unnest($1::bigint[]) AS t(token)
+  CROSS JOIN LATERAL (
+    SELECT incident_id FROM incident_key WHERE token = t.token AND last_at > $2 ORDER BY last_at DESC LIMIT $3
+  ) AS k GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT $4
+)
+SELECT i.id, i.state, i.first_at, i.last_at, i.profile, i.version, i.terms, i.term_counts, i.term_weights
+FROM hit JOIN incident i ON i.id = hit.incident_id WHERE i.merged_into IS NULL
+"""
+
+
+async def _candidates(
+    connection: Connection, matter: Features, tokens: Sequence[int]
+) -> dict[uuid.UUID, tuple[str, int, Profile]]:
+    rows = await connection.fetch(_CANDIDATES, list(tokens), matter.at - timedelta(days=_WINDOW_DAYS), _PER_KEY, MAX_CANDIDATES)
+    return {r["id"]: (r["state"], r["version"], _profile(r)) for r in rows}
+
+
+async def assign(
+    connection: Connection, matter_id: uuid.UUID, matter: Features, tokeniser: Tokeniser, title: str, *, counted: bool
+) -> Assigned:
+    """Joins the open incident the matter belongs to, or opens one. Looks without a lock first: only opening needs it.
+    counted: its terms are in the frequencies already (an import counts the whole file first)."""
+    tokens, locked = keys(matter, tokeniser)
+    known = await _candidates(connection, matter, tokens)
+    winner, scored = _choose(matter, known)
+    if winner is None:
+        await lock(connection, STAGE_INCIDENT, locked)
+        known = await _candidates(connection, matter, tokens)
+        winner, scored = _choose(matter, known)
+    evidence = {
+        "parameters": engine.PARAMETERS_VERSION,
+        "joined": scored[0][1].as_json() if winner else None,
+        "others": [{"incident_id": str(k), **e.as_json()} for k, e in scored[1 if winner else 0 :][:3]],
+    }
+    if winner is not None:
+        _, version, profile = known[winner]
+        profile.absorb(matter)
+        await _join(connection, winner, version, profile, matter_id, tokens, evidence, counted)
+        return Assigned(winner, False, evidence, None)
+    closed = {k: p for k, (state, _, p) in known.items() if state == "closed"}
+    recurs, _ = engine.assign(matter, closed)
+    incident_id = new_id()
+    await _open(connection, incident_id, engine.open_profile(matter), matter, matter_id, tokens, evidence, title, recurs, counted)
+    return Assigned(incident_id, True, evidence, recurs)
+
+
+def _choose(
+    matter: Features, known: Mapping[uuid.UUID, tuple[str, int, Profile]]
+) -> tuple[uuid.UUID | None, list[tuple[Any, Any]]]:
+    """A closed incident takes no new matter: that would be a recurrence."""
+    return engine.assign(matter, {k: p for k, (state, _, p) in known.items() if state != "closed"})
+
+
+_JOIN = """
+WITH got AS (
+  SELECT id FROM incident WHERE id = $1 AND version = $2 FOR NO KEY UPDATE SKIP LOCKED
+), member AS (
+  INSERT INTO incident_membership (id, incident_id, matter_id, is_primary, origin, actor, evidence, folded, counted)
+  VALUES ($3, $1, $4, true, 'auto', 'triage', $5, EXISTS (SELECT 1 FROM got), $13)
+), fresh AS (
+  INSERT INTO incident_key (token, incident_id, last_at)
+  SELECT t, $1, $6 FROM unnest($7::bigint[]) AS t, got ORDER BY t
+  ON CONFLICT (token, incident_id) DO UPDATE SET last_at = greatest(incident_key.last_at, excluded.last_at)
+)
+UPDATE incident SET version = version + 1, first_at = $8, last_at = $6, profile = $9, terms = $10, term_counts = $11,
+       term_weights = $12, complaints = complaints + 1
+FROM got WHERE incident.id = got.id
+"""
+
+
+async def _join(
+    connection: Connection, incident_id: uuid.UUID, version: int, profile: Profile, matter_id: uuid.UUID, tokens: Sequence[int],
+    evidence: dict[str, Any], counted: bool,
+) -> None:  # fmt: skip
+    stored = _stored(profile)
+    await connection.execute(
+        _JOIN, incident_id, version, new_id(), matter_id, json.dumps(evidence), profile.last_at, list(tokens),
+        profile.first_at, *stored, counted,
+    )  # fmt: skip
+
+
+_OPEN = """
+WITH opened AS (
+  INSERT INTO incident (id, state, scope, title, merchant_id, first_at, last_at, recurrence_of, complaints, people_complaints,
+                        people_all, unidentified, profile, version, terms, term_counts, term_weights)
+  VALUES ($1, 'single', $2, $3, $4, $5, $5, $6, 1, 1, 1, 0, $7, 0, $8, $9, $10)
+), key AS (
+  INSERT INTO incident_key (token, incident_id, last_at) SELECT t, $1, $5 FROM unnest($11::bigint[]) AS t
+)
+INSERT INTO incident_membership (id, incident_id, matter_id, is_primary, origin, actor, evidence, folded, counted)
+VALUES ($12, $1, $13, true, 'auto', 'triage', $14, true, $15)
+"""
+
+
+async def _open(
+    connection: Connection, incident_id: uuid.UUID, profile: Profile, matter: Features, matter_id: uuid.UUID, tokens: Sequence[int],
+    evidence: dict[str, Any], title: str, recurrence_of: uuid.UUID | None, counted: bool,
+) -> None:  # fmt: skip
+    merchant = uuid.UUID(str(matter.merchant)) if matter.merchant else None
+    await connection.execute(
+        _OPEN, incident_id, profile.scope, title, merchant, matter.at, recurrence_of, *_stored(profile),
+        list(dict.fromkeys(tokens)), new_id(), matter_id, json.dumps(evidence), counted,
+    )  # fmt: skip
+
+
+async def follow(connection: Connection, incident_id: uuid.UUID, matter_id: uuid.UUID, evidence: dict[str, Any]) -> None:
+    """A copy (R1) or the report half of a letter takes its original's incident, closed or not, and teaches it nothing."""
+    await connection.execute(
+        "INSERT INTO incident_membership (id, incident_id, matter_id, is_primary, origin, actor, evidence, folded, counted) "
+        "VALUES ($1, $2, $3, true, 'auto', 'triage', $4, false, true)",
+        new_id(), incident_id, matter_id, json.dumps(evidence),
+    )  # fmt: skip
+
+
+_PEOPLE = """
+SELECT count(DISTINCT c.complainant_id) AS people, count(*) FILTER (WHERE c.complainant_id IS NULL) AS unidentified,
+       (SELECT people_complaints FROM incident WHERE id = $1) AS folded
+FROM (
+  SELECT im.matter_id FROM incident_membership im JOIN matter m ON m.id = im.matter_id
+  WHERE im.incident_id = $1 AND im.valid_to IS NULL AND m.lane = 'complaint' LIMIT $2
+) AS member
+LEFT JOIN LATERAL (
+  SELECT cm.complainant_id FROM party p JOIN complainant_membership cm ON cm.record_id = p.record_id AND cm.valid_to IS NULL
+  WHERE p.matter_id = member.matter_id AND p.role IN ('filer', 'principal')
+) AS c ON true
+"""
+
+
+async def people(connection: Connection, incident_id: uuid.UUID) -> int:
+    """Distinct people with a complaint there: exact up to some 64 complaints, the folded count beyond. Letters
+    without any identity count as one person together: nobody can tell them apart."""
+    row = await connection.fetchrow(_PEOPLE, incident_id, _COUNTED_EXACTLY)
+    counted = row["people"] + (1 if row["unidentified"] else 0)
+    return max(counted, row["folded"] if counted >= _COUNTED_EXACTLY // 2 else 0)
+
+
+# -- profiles in rows
+
+
+def _profile(row: Any) -> Profile:
+    raw = row["profile"]
+    return Profile(
+        first_at=row["first_at"], last_at=row["last_at"], size=raw["size"],
+        merchants=Counter(raw["merchants"]), mentioned=Counter(raw["mentioned"]), issues=Counter(raw["issues"]),
+        districts=Counter(raw["districts"]), products=Counter({int(k): v for k, v in raw["products"].items()}),
+        lots=set(raw["lots"]), places=Counter({int(k): v for k, v in raw["places"].items()}),
+        terms=Counter(dict(zip(row["terms"], row["term_counts"], strict=True))),
+        weights=dict(zip(row["terms"], row["term_weights"], strict=True)),
+    )  # fmt: skip
+
+
+def _stored(profile: Profile) -> tuple[str, list[int], list[int], list[float]]:
+    """(profile, terms, term_counts, term_weights)"""
+    profile.trim()
+    raw = {
+        "size": profile.size, "merchants": profile.merchants, "mentioned": profile.mentioned, "issues": profile.issues,
+        "districts": profile.districts, "products": profile.products, "lots": sorted(profile.lots), "places": profile.places,
+    }  # fmt: skip
+    terms = list(profile.terms)
+    return json.dumps(raw), terms, [profile.terms[t] for t in terms], [profile.weights.get(t, 0.0) for t in terms]
+
+
+# -- what the worker folds
+
+
+_UNFOLDED = """
+SELECT im.id, m.copy_of IS NULL AND m.sequence = 1 AS teaches, m.event_at, m.merchant_id, m.issues, m.district, m.terms, m.term_weights
+FROM incident_membership im JOIN matter m ON m.id = im.matter_id
+WHERE im.incident_id = $1 AND NOT im.folded ORDER BY im.id LIMIT $2
+"""
+
+
+async def unfolded(connection: Connection, limit: int) -> list[uuid.UUID]:
+    rows = await connection.fetch("SELECT DISTINCT incident_id FROM incident_membership WHERE NOT folded LIMIT $1", limit)
+    return [r["incident_id"] for r in rows]
+
+
+async def fold(connection: Connection, incident_id: uuid.UUID, *, limit: int = 200) -> int:
+    """Absorbs waiting members into the profile and recounts people. One folder an incident at a time."""
+    row = await connection.fetchrow("SELECT * FROM incident WHERE id = $1 FOR NO KEY UPDATE", incident_id)
+    members = await connection.fetch(_UNFOLDED, incident_id, limit)
+    if not members:
+        return 0
+    profile = _profile(row)
+    for member in members:
+        if not member["teaches"]:
+            continue
+        profile.absorb(
+            Features(
+                at=member["event_at"], merchant=str(member["merchant_id"]) if member["merchant_id"] else None,
+                merchant_stated=True, issues=tuple(member["issues"]), district=member["district"],
+                terms=dict(zip(member["terms"], member["term_weights"], strict=True)),
+            )
+        )  # fmt: skip
+    await connection.execute(
+        "UPDATE incident SET version = version + 1, first_at = $2, last_at = $3, profile = $4, terms = $5, term_counts = $6, "
+        "term_weights = $7, complaints = complaints + $8 WHERE id = $1",
+        incident_id, profile.first_at, profile.last_at, *_stored(profile), len(members),
+    )  # fmt: skip
+    await connection.execute(
+        "UPDATE incident_key SET last_at = greatest(last_at, $2) WHERE incident_id = $1", incident_id, profile.last_at
+    )
+    await connection.execute("UPDATE incident_membership SET folded = true WHERE id = ANY($1)", [m["id"] for m in members])
+    return len(members)
+
+
+COUNTS = """
+SELECT im.incident_id,
+       count(DISTINCT im.matter_id) FILTER (WHERE m.lane = 'complaint') AS complaints,
+       count(DISTINCT im.matter_id) AS matters,
+       count(DISTINCT cm.complainant_id) FILTER (WHERE m.lane = 'complaint') AS people,
+       count(DISTINCT cm.complainant_id) AS people_all,
+       count(DISTINCT im.matter_id) FILTER (WHERE m.lane = 'complaint' AND cm.complainant_id IS NULL) AS unidentified
+FROM incident_membership im
+JOIN matter m ON m.id = im.matter_id
+LEFT JOIN party p ON p.matter_id = m.id AND p.role IN ('filer', 'principal')
+LEFT JOIN complainant_membership cm ON cm.record_id = p.record_id AND cm.valid_to IS NULL
+WHERE im.valid_to IS NULL AND im.incident_id = ANY($1)
+GROUP BY im.incident_id
+"""
+
+
+async def uncounted(connection: Connection, limit: int) -> list[uuid.UUID]:
+    rows = await connection.fetch("SELECT id FROM incident WHERE version <> counted_version LIMIT $1", limit)
+    return [r["id"] for r in rows]
+
+
+async def recount(connection: Connection, incident_ids: Sequence[uuid.UUID], thresholds: Mapping[str, float]) -> list[uuid.UUID]:
+    """Distinct people, and the state they make: single, watch, open. Closed stays closed. Gives the incidents that
+    are big enough for a name of their own."""
+    big: list[uuid.UUID] = []
+    versions = await connection.fetch(
+        "SELECT id, version FROM incident WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE", list(incident_ids)
+    )
+    version_of = {r["id"]: r["version"] for r in versions}
+    for row in await connection.fetch(COUNTS, list(incident_ids)):
+        counted = row["people"] + (1 if row["unidentified"] else 0)
+        state = (
+            "open" if counted >= thresholds["cluster.group"] else "watch" if counted >= thresholds["cluster.watch"] else "single"
+        )
+        await connection.execute(
+            "UPDATE incident SET people_complaints = $2, people_all = $3, unidentified = $4, complaints = $5, "
+            "state = CASE WHEN state = 'closed' THEN state ELSE $6 END, counted_version = $7 WHERE id = $1",
+            row["incident_id"], row["people"], row["people_all"], row["unidentified"], row["matters"], state,
+            version_of[row["incident_id"]],
+        )  # fmt: skip
+        if counted >= thresholds["cluster.watch"]:
+            big.append(row["incident_id"])
+    return big
+
+
+_COUNT_TERMS = """
+WITH batch AS (
+  SELECT id, matter_id FROM incident_membership WHERE NOT counted LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
+), done AS (
+  UPDATE incident_membership SET counted = true WHERE id IN (SELECT id FROM batch) RETURNING id
+), found AS (
+  SELECT term, count(*)::int AS matters FROM batch JOIN matter m ON m.id = batch.matter_id, unnest(m.terms) AS term GROUP BY term
+  UNION ALL SELECT 0, count(*)::int FROM batch HAVING count(*) > 0
+)
+INSERT INTO term_frequency (token, matters) SELECT term, matters FROM found ORDER BY term
+ON CONFLICT (token) DO UPDATE SET matters = term_frequency.matters + excluded.matters
+"""
+
+
+async def count_terms(connection: Connection, limit: int = 500) -> None:
+    """Adds new matters' terms to the frequencies. One worker at a time: the caller holds the job's lock."""
+    await connection.execute(_COUNT_TERMS, limit)
+
+
+async def close_idle(connection: Connection, now: datetime) -> int:
+    rows = await connection.fetch(
+        "UPDATE incident SET state = 'closed', closed_at = $1 WHERE state <> 'closed' AND last_at < $1 - make_interval(days => "
+        "CASE scope WHEN 'merchant' THEN $2::int WHEN 'lot' THEN $3::int ELSE $4::int END) RETURNING id",
+        now, engine.IDLE_GAP_DAYS["merchant"], engine.IDLE_GAP_DAYS["lot"], engine.IDLE_GAP_DAYS["place"],
+    )  # fmt: skip
+    return len(rows)
+
+
+def title(read: ReadLetter, merchant_name: str | None) -> str:
+    """Who or where, and what: from the form, the dictionary and place names only."""
+    reading = read.reading
+    places = reading.facts.get("places", ())
+    subject = merchant_name or (places[0] if places else None) or region_name(read.district)
+    what = (reading.issues or (reading.problem or reading.goods or "其他",))[0]
+    return " · ".join(p for p in (subject, what) if p)
+
+
+_SAMPLE = """
+SELECT m.letter_id FROM incident_membership im JOIN matter m ON m.id = im.matter_id
+WHERE im.incident_id = $1 AND im.valid_to IS NULL AND m.copy_of IS NULL ORDER BY m.event_at, m.id LIMIT 4
+"""
+
+
+async def retitle(connection: Connection, vault: Vault, reader: Reader, incident_id: uuid.UUID) -> None:
+    """Names an incident without a merchant by the words that most members share, and at least three do. Stored terms
+    can't be read back: the words come from a few members' letters."""
+    row = await connection.fetchrow("SELECT * FROM incident WHERE id = $1", incident_id)
+    if row["merchant_id"] is not None:
+        return
+    least = max(3, row["complaints"] // 3)
+    weighed = zip(row["terms"], row["term_counts"], row["term_weights"], strict=True)
+    shared = {t: c * w for t, c, w in weighed if c >= least}
+    words: dict[int, str] = {}
+    for sample in await connection.fetch(_SAMPLE, incident_id):
+        words |= reader.words(await open_letter(connection, vault, sample["letter_id"]), shared)
+    best: list[str] = []
+    for token in sorted(words, key=lambda t: (-shared[t] * len(words[t]), t)):
+        if not any(words[token] in b or b in words[token] for b in best):
+            best.append(words[token])
+    issue = next(iter(ranked(row["profile"]["issues"])), None)
+    if best:
+        parts = [*best[:2], *([issue[0]] if issue else [])]
+        await connection.execute("UPDATE incident SET title = $2 WHERE id = $1", incident_id, " · ".join(dict.fromkeys(parts)))
+
+
+_MEMBERS = """
+SELECT im.matter_id, m.letter_id, m.lane, m.kind, m.state, m.track, m.district, m.received_at, m.event_at, m.copy_of,
+       im.is_primary, im.origin, im.actor, im.evidence,
+       (SELECT cm.complainant_id FROM party p JOIN complainant_membership cm ON cm.record_id = p.record_id AND cm.valid_to IS NULL
+        WHERE p.matter_id = m.id AND p.role IN ('filer', 'principal') LIMIT 1) AS complainant_id
+FROM incident_membership im JOIN matter m ON m.id = im.matter_id
+WHERE im.incident_id = $1 AND im.valid_to IS NULL AND m.lane = ANY($2)
+ORDER BY m.event_at, m.id LIMIT $3 OFFSET $4
+"""
+
+
+async def read(
+    connection: Connection, incident_id: uuid.UUID, *, lanes: Sequence[str], limit: int = 100, offset: int = 0
+) -> dict[str, Any]:
+    """Members with evidence. Counts over all lanes only for callers who may know that reports exist (Art. 37)."""
+    row = await connection.fetchrow("SELECT * FROM incident WHERE id = $1", incident_id)
+    if row is None:
+        raise NotFound("no such incident")
+    if row["merged_into"]:
+        return {"id": row["id"], "merged_into": row["merged_into"]}
+    counts = await connection.fetchrow(COUNTS, [incident_id])
+    figures = {k: counts[k] for k in ("complaints", "people", "unidentified")} if counts else {}
+    if counts and "report" in lanes:
+        figures |= {"matters": counts["matters"], "people_all": counts["people_all"]}
+    profile = row["profile"]
+    members = await connection.fetch(_MEMBERS, incident_id, list(lanes), limit, offset)
+    return {
+        "id": row["id"], "merged_into": None, "state": row["state"], "scope": row["scope"], "title": row["title"],
+        "merchant_id": row["merchant_id"], "first_at": row["first_at"], "last_at": row["last_at"], "closed_at": row["closed_at"],
+        "recurrence_of": row["recurrence_of"], **figures,
+        "issues": ranked(profile["issues"]), "districts": [
+            {"code": c, "name": region_name(c), "matters": n} for c, n in ranked(profile["districts"])
+        ],
+        "members": [{**dict(m), "evidence": m["evidence"]} for m in members],
+    }  # fmt: skip
+
+
+def ranked(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda c: (-c[1], c[0]))[:10]

@@ -1,0 +1,145 @@
+"""The web application: lifespan, routers, error handler, health, metrics."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+
+import asyncpg
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api import analysis, complaints, queues
+from app.api.common import answer, problem
+from app.database import Database
+from app.errors import TriageError, Unavailable
+from app.identity import Identity
+from app.privacy import Vault, load_keys
+from app.settings import Settings
+from app.triage import House
+
+VERSION = "0.1.0"
+MAX_BODY_BYTES = 8 * 1024 * 1024
+log = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings, database_url: str) -> FastAPI:
+    """Explicit construction: nothing is built at import."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        database = Database(database_url, pool_size=settings.pool_size)
+        app.state.database = database
+        app.state.identity = Identity(database)
+        app.state.house = await House.open(settings, database, Vault(load_keys(settings)))
+        fresh = asyncio.create_task(app.state.house.keep_fresh())
+        try:
+            yield
+        finally:
+            fresh.cancel()
+            await database.close()
+
+    app = FastAPI(
+        title="Complaint Triage",
+        version=VERSION,
+        description="Links, clusters and routes consumer complaints for a market regulator.",
+        lifespan=lifespan,
+        # Exception texts may carry personal data: no native telemetry.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+        max_body_size=MAX_BODY_BYTES,
+    )
+    app.include_router(complaints.router)
+    app.include_router(queues.router)
+    app.include_router(analysis.router)
+    registry = CollectorRegistry()
+    requests = Counter("triage_requests", "Answers by route and status", ["route", "status"], registry=registry)
+    waiting = Gauge("triage_untriaged_letters", "Letters that wait for triage", registry=registry)
+    ready_items = Gauge("triage_ready_work_items", "Work items to be claimed", ["queue"], registry=registry)
+
+    @app.exception_handler(TriageError)
+    async def known(request: Request, error: TriageError) -> Response:
+        return problem(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        errors = [_field(e) for e in error.errors()]
+        undecodable = any(e.get("type") == "json_invalid" for e in error.errors())
+        found = TriageError("; ".join(f"{e['field']}: {e['message']}" for e in errors[:5]), errors=errors)
+        found.status, found.title = (400, "The body can't be decoded") if undecodable else (422, "Invalid value")
+        return problem(found)
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> Response:
+        found = TriageError(
+            str(error.detail), errors=[{"field": "body", "message": str(error.detail)}] if error.status_code in (400, 413) else []
+        )
+        found.status, found.title = error.status_code, str(error.detail)
+        return problem(found)
+
+    @app.exception_handler(Exception)
+    async def unknown(request: Request, error: Exception) -> Response:
+        # The class only: messages of database errors quote values.
+        log.error(
+            "%s %s failed: %s", request.method, request.scope.get("route") and request.scope["route"].path, type(error).__name__
+        )
+        if isinstance(error, PoolTimeout | asyncpg.PostgresConnectionError | OSError) or (
+            isinstance(error, SQLAlchemyError) and not isinstance(error, TypeError)
+        ):
+            return problem(Unavailable("the database does not answer; try again"))
+        return problem(TriageError("an unexpected error; the complaint, if one was sent and acknowledged, is safe"))
+
+    app.add_middleware(_Counted, counter=requests)
+
+    @app.get("/healthz", tags=["operation"])
+    async def healthz() -> Response:
+        """The process lives."""
+        return answer({"status": "ok", "version": VERSION})
+
+    @app.get("/readyz", tags=["operation"])
+    async def readyz() -> Response:
+        """The process can work: the database answers and is migrated."""
+        if not await app.state.database.ready():
+            return problem(Unavailable("the database does not answer"))
+        return answer({"status": "ready"})
+
+    @app.get("/metrics", tags=["operation"])
+    async def metrics() -> Response:
+        async with app.state.database.connection() as connection:
+            waiting.set(await connection.fetchval("SELECT count(*) FROM letter WHERE state = 'received'"))
+            for row in await connection.fetch("SELECT queue_id, count(*) AS n FROM work_item WHERE state = 'ready' GROUP BY 1"):
+                ready_items.labels(row["queue_id"]).set(row["n"])
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    return app
+
+
+class _Counted:
+    """Counts answers. Plain ASGI: the convenient kind of middleware costs more than a claim."""
+
+    def __init__(self, app: ASGIApp, counter: Counter) -> None:
+        self._app, self._counter = app, counter
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                route = scope.get("route")
+                self._counter.labels(route.path if route else "none", message["status"]).inc()
+            await send(message)
+
+        await self._app(scope, receive, counted)
+
+
+def _field(error: dict[str, object]) -> dict[str, str]:
+    location = [str(p) for p in error.get("loc", ()) if p not in ("body", "query", "path", "header")]  # type: ignore[attr-defined]
+    if error.get("type") == "json_invalid":
+        return {"field": "body", "message": f"is not JSON (near character {location[0] if location else '?'})"}
+    return {"field": ".".join(location) or "body", "message": str(error.get("msg", "invalid")).removeprefix("Value error, ")}

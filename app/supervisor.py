@@ -1,0 +1,97 @@
+"""The processes of `triage serve`: web processes on one socket and a worker, restarted when they die, gone when we do."""
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from app.errors import Unavailable
+
+_PR_SET_PDEATHSIG = 1
+_GRACE_SECONDS = 15
+
+
+def die_with_parent(sent: signal.Signals = signal.SIGTERM) -> None:
+    """Linux: the kernel sends the signal when the starting process dies, even by SIGKILL."""
+    parent = os.getppid()
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(sent), 0, 0, 0)
+    if os.getppid() != parent:  # it died before the call
+        sys.exit(0)
+
+
+@dataclass
+class _Child:
+    command: Sequence[str]
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    delay: float = 0.5
+
+
+@dataclass
+class Supervisor:
+    """environment carries what children need and nothing else knows (the bundled database's URL)."""
+
+    environment: dict[str, str]
+    children: list[_Child] = field(default_factory=list)
+    _stopping: bool = False
+
+    def add(self, command: Sequence[str]) -> None:
+        self.children.append(_Child(command))
+
+    def run(self, listener: socket.socket) -> None:
+        """Until SIGINT or SIGTERM. Children that die are started again, later each time they die young."""
+        signal.signal(signal.SIGINT, self._stop)
+        signal.signal(signal.SIGTERM, self._stop)
+        for child in self.children:
+            self._start(child, listener)
+        while not self._stopping:
+            for child in self.children:
+                if child.process is not None and child.process.poll() is not None and not self._stopping:
+                    young = time.monotonic() - child.started_at < 10
+                    child.delay = min(child.delay * 2, 30) if young else 0.5
+                    child.process, child.started_at = None, time.monotonic() + child.delay
+                elif child.process is None and time.monotonic() >= child.started_at:
+                    self._start(child, listener)
+            time.sleep(0.2)
+        self._end()
+
+    def _start(self, child: _Child, listener: socket.socket) -> None:
+        child.process = subprocess.Popen(
+            [*child.command, "--fd", str(listener.fileno())], env=self.environment, pass_fds=[listener.fileno()],
+            start_new_session=True,  # Ctrl-C reaches us alone; we tell the children in order
+        )  # fmt: skip
+        child.started_at = time.monotonic()
+
+    def _stop(self, *_: object) -> None:
+        self._stopping = True
+
+    def _end(self) -> None:
+        living = [c.process for c in self.children if c.process is not None]
+        for process in living:
+            process.terminate()
+        deadline = time.monotonic() + _GRACE_SECONDS
+        for process in living:
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise Unavailable(f"can't listen on {host}:{port}: {error.strerror}; set PORT") from None
+    listener.listen(1024)
+    listener.set_inheritable(True)
+    return listener

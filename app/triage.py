@@ -1,0 +1,574 @@
+"""The journey of a complaint that arrives: receive, then once down the list, in one transaction.
+
+read -> split (Art. 9) -> complainant -> merchant -> copy (R1)? -> incident -> findings -> facts -> decide -> case,
+gates, clocks -> work item -> outbox. Reading, tokens and vectors are made before the transaction opens.
+"""
+
+import asyncio
+import logging
+import math
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+
+from app import audit, calendar, cases, complainants, deliveries, directories, incidents, intake, merchants, policy, work
+from app.calendar import Calendar, local_day
+from app.complainants import Linked
+from app.database import Connection, Database
+from app.errors import TriageError
+from app.identity import new_id
+from app.incidents import Assigned
+from app.intake import Complaint, Letter, Receipt
+from app.merchants import Resolved
+from app.policy import Decided, Facts, Policy
+from app.privacy import Vault
+from app.reading import Reader, ReadLetter, load_frequencies
+from app.settings import Settings
+from ml import linkage
+from ml import merchants as merchant_engine
+
+MAX_ATTEMPTS = 8
+WEB_HEAD_START_SECONDS = 15.0
+_RETRIES = 3
+_COPY_DAYS = 60
+_COPY_COSINE = 0.8
+_REPEAT_DAYS = 90
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class House:
+    """What every journey stands on; made once a process. calendar and policies are refreshed by refresh()."""
+
+    settings: Settings
+    database: Database
+    vault: Vault
+    reader: Reader
+    calendar: Calendar
+    policies: list[Policy]
+
+    @classmethod
+    async def open(cls, settings: Settings, database: Database, vault: Vault) -> "House":
+        reader = Reader(vault, use_devices=settings.use_devices)
+        house = cls(settings, database, vault, reader, calendar.shipped_calendar(), [])
+        await house.refresh()
+        return house
+
+    async def refresh(self) -> None:
+        async with self.database.connection() as connection:
+            self.calendar = await calendar.load(connection)
+            self.policies = await policy.load(connection)
+            self.reader.frequencies = await load_frequencies(connection)
+
+    async def keep_fresh(self, every_seconds: float = 30) -> None:
+        """Runs until cancelled. A refresh that fails leaves the last state in force."""
+        while True:
+            await asyncio.sleep(every_seconds)
+            try:
+                await self.refresh()
+            except (OSError, asyncpg.PostgresError, TriageError) as error:
+                log.warning("refresh failed: %s", type(error).__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class MatterView:
+    """What the portal may know of a matter: nothing about other people, incidents or suspicions."""
+
+    id: uuid.UUID
+    lane: str
+    kind: str
+    state: str
+    track: str
+    due_at: datetime | None
+    provisional: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    letter_id: uuid.UUID
+    kind: str
+    matters: tuple[MatterView, ...]
+    missing: tuple[str, ...]
+
+
+async def receive(house: House, source: str, body: Complaint, *, asynchronous: bool = False) -> Receipt:
+    """The first transaction: one INSERT, committed before anything else. Raises DifferentContent."""
+    letter = Letter.make(source, body, now=datetime.now(UTC), history=False)
+    async with house.database.connection() as connection:
+        # A letter with attachments is two statements; asyncpg's implicit transaction would split them.
+        if body.attachments:
+            async with connection.transaction():
+                answer = (
+                    await intake.receive(
+                        connection, house.vault, [letter], triage_after_seconds=0 if asynchronous else WEB_HEAD_START_SECONDS
+                    )
+                )[0]
+        else:
+            answer = (
+                await intake.receive(
+                    connection, house.vault, [letter], triage_after_seconds=0 if asynchronous else WEB_HEAD_START_SECONDS
+                )
+            )[0]
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+async def receive_and_triage(house: House, source: str, body: Complaint) -> tuple[Receipt, Outcome | None]:
+    """Both transactions with the 2 s limit; outcome None: a worker finishes it. A letter received before is answered
+    as it stands now."""
+    letter = Letter.make(source, body, now=datetime.now(UTC), history=False)
+    async with house.database.transaction() as connection:
+        answer = (await intake.receive(connection, house.vault, [letter], triage_after_seconds=WEB_HEAD_START_SECONDS))[0]
+    if isinstance(answer, Exception):
+        raise answer
+    if not answer.created:
+        return answer, await read_outcome(house, answer.letter_id)
+    try:
+        async with asyncio.timeout(house.settings.triage_seconds):
+            return answer, await triage(house, letter)
+    except Exception as error:
+        # The letter is safe; whatever is wrong here must not cost the caller an answer. A worker tries again.
+        log.warning("triage of %s postponed: %s", letter.id, type(error).__name__)
+        return answer, None
+
+
+async def triage(house: House, letter: Letter, *, now: datetime | None = None) -> Outcome | None:
+    """The second transaction. None: somebody else triaged the letter. Retried on deadlock and serialisation failures."""
+    read = house.reader.read(letter)
+    at = now or datetime.now(UTC)
+    for attempt in range(_RETRIES):
+        try:
+            async with house.database.transaction() as connection:
+                return await _triage(house, connection, read, at)
+        except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.UniqueViolationError):
+            if attempt == _RETRIES - 1:
+                raise
+            await asyncio.sleep(0.01 * (attempt + 1))
+    return None
+
+
+class _DryRun(Exception):
+    pass
+
+
+async def dry_run(house: House, source: str, body: Complaint) -> Outcome:
+    """What triage would answer now; nothing is kept."""
+    letter = Letter.make(source, body, now=datetime.now(UTC), history=False)
+    read = house.reader.read(letter)
+    outcome: Outcome | None = None
+    try:
+        async with house.database.transaction() as connection:
+            answer = (await intake.receive(connection, house.vault, [letter]))[0]
+            if isinstance(answer, Exception):
+                raise answer
+            if answer.created:
+                outcome = await _triage(house, connection, read, datetime.now(UTC))
+            raise _DryRun
+    except _DryRun:
+        pass
+    found = outcome or await read_outcome(house, answer.letter_id)
+    assert found is not None
+    return found
+
+
+@dataclass(slots=True)
+class _Matter:
+    """One matter on its way down the list."""
+
+    id: uuid.UUID
+    sequence: int
+    lane: str
+    original: Any = None
+    incident: Assigned | None = None
+    people: int = 0
+    findings: list[dict[str, Any]] | None = None
+    decided: Decided | None = None
+    facts: Facts | None = None
+
+
+async def _triage(house: House, connection: Connection, read: ReadLetter, now: datetime) -> Outcome | None:
+    letter = read.letter
+    if not await intake.hold_untriaged(connection, letter.id):
+        return None
+    linked: list[Linked] = []
+    if read.people:
+        await complainants.lock_people(connection, read.people)
+        for role, tokens in read.people:
+            linked.append(await complainants.link(connection, letter.id, role, tokens, key_id=house.vault.key_id))
+    filer = next((x for x in linked if x.role in ("filer", "principal")), None)
+    resolved = await merchants.resolve(connection, read.merchants) if read.merchants else []
+    merchant_id = resolved[0].merchant_id if resolved else None
+    features = incidents.features(read, merchant_id)
+    earlier = await _earlier(connection, filer, letter)
+    odr = await directories.odr_status(connection, resolved[0].usccs, local_day(now)) if resolved else directories.OdrStatus(None)
+
+    matters = [_Matter(new_id(), n, lane) for n, lane in enumerate(read.lanes, 1)]
+    policies = house.policies
+    current = policy.in_force(policies, local_day(now), read.district or house.settings.jurisdiction)
+    first: _Matter = matters[0]
+    for matter in matters:
+        matter.original = _copied(read, merchant_id, earlier, matter.lane)
+        if matter.original is not None:
+            if matter.original["incident_id"]:
+                await incidents.follow(
+                    connection, matter.original["incident_id"], matter.id, {"copy_of": str(matter.original["id"])}
+                )
+        elif matter is not first and first.incident is not None:
+            # Complaint and report of one letter are about one thing.
+            await incidents.follow(connection, first.incident.incident_id, matter.id, {"same_letter_as": str(first.id)})
+            matter.incident = first.incident
+        else:
+            name = resolved[0].written.name.core if resolved and resolved[0].written.name else None
+            title = incidents.title(read, name)
+            matter.incident = await incidents.assign(
+                connection, matter.id, features, house.reader.tokeniser, title, counted=letter.history
+            )
+        incident_id = matter.incident.incident_id if matter.incident else matter.original and matter.original["incident_id"]
+        if incident_id and matter.lane == "complaint":
+            known = await incidents.people(connection, incident_id) if not (matter.incident and matter.incident.opened) else 0
+            # This matter's row is not written yet, so its person is counted here unless already in.
+            matter.people = known + (0 if _already_counted(earlier, incident_id) else 1)
+        matter.findings = _findings(matter, read, earlier, linked, merchant_id)
+        matter.facts = _facts(matter, read, odr, earlier)
+        matter.decided = policy.decide(current, matter.facts)
+
+    rows = _rows(house, read, matters, linked, resolved, current, now)
+    await cases.open_matters(connection, rows)
+    live = [m for m in matters if not letter.history and m.original is None and m.decided and m.decided.track != "none"]
+    clocks = {c["matter_id"]: c for c in rows["clock"]}
+    await work.enqueue(connection, [_work_item(m, read, clocks.get(m.id)) for m in live if _needs_person(m, read)])
+    await intake.mark(connection, letter.id, "triaged")
+    if not letter.history:
+        await deliveries.announce(
+            connection,
+            [(m.id, "matter.triaged", {"letter_id": str(letter.id), "lane": m.lane, "track": m.decided.track}) for m in matters if m.decided],
+        )  # fmt: skip
+    await audit.record(connection, "triage", "triage", "matter", [m.id for m in matters], lane=",".join(m.lane for m in matters))
+    views = {r["id"]: r for r in rows["matter"]}
+    return Outcome(
+        letter.id, read.reading.kind,
+        tuple(
+            MatterView(
+                m.id, m.lane, read.reading.kind, views[m.id]["state"], views[m.id]["track"],
+                clocks[m.id]["due_at"] if m.id in clocks else None, bool(m.id in clocks and clocks[m.id]["provisional"]),
+            )
+            for m in matters
+        ),
+        read.missing,
+    )  # fmt: skip
+
+
+async def _earlier(connection: Connection, filer: Linked | None, letter: Letter) -> list[Any]:
+    if filer is None or not filer.known:
+        return []
+    return await cases.earlier(
+        connection, filer.complainant_id, letter.event_at - timedelta(days=_REPEAT_DAYS), letter.event_at + timedelta(days=1)
+    )
+
+
+def _already_counted(earlier: Sequence[Any], incident_id: uuid.UUID) -> bool:
+    return any(e["incident_id"] == incident_id and e["lane"] == "complaint" for e in earlier)
+
+
+def _copied(read: ReadLetter, merchant_id: uuid.UUID | None, earlier: Sequence[Any], lane: str) -> Any:
+    """R1 同件重报: the same person, merchant and dispute in nearly the same words. Another order, amount or merchant
+    makes another dispute; after the original was closed it is R2 and a person's to decide."""
+    letter = read.letter
+    for e in earlier:
+        if e["lane"] != lane or (e["merchant_id"] and merchant_id and e["merchant_id"] != merchant_id):
+            continue
+        if abs(letter.event_at - e["received_at"]) > timedelta(days=_COPY_DAYS):
+            continue
+        if e["order_token"] and read.order_token and e["order_token"] != read.order_token:
+            continue
+        if e["amount_fen"] and read.amount_fen and e["amount_fen"] != read.amount_fen:
+            continue
+        if e["closed_at"] and e["closed_at"] < letter.event_at:
+            continue
+        same_order = e["order_token"] is not None and e["order_token"] == read.order_token
+        if _cosine(read.terms, e) >= (_COPY_COSINE / 2 if same_order else _COPY_COSINE):
+            return e
+    return None
+
+
+def _cosine(terms: Mapping[int, float], other: Any) -> float:
+    theirs = dict(zip(other["terms"], other["term_weights"], strict=True))
+    if not terms or not theirs:
+        return 1.0 if not terms and not theirs else 0.0
+    dot = sum(w * theirs[t] for t, w in terms.items() if t in theirs)
+    return dot / math.sqrt(sum(w * w for w in terms.values()) * sum(w * w for w in theirs.values()))
+
+
+def _findings(
+    matter: _Matter, read: ReadLetter, earlier: Sequence[Any], linked: Sequence[Linked], merchant_id: uuid.UUID | None
+) -> list[dict[str, Any]]:
+    """R1-R4 and R7 with evidence. What repeats is a finding, never a mark."""
+    found: list[dict[str, Any]] = []
+
+    def say(code: str, **evidence: Any) -> None:
+        found.append({"code": code, "evidence": evidence})
+
+    if matter.original is not None:
+        say(
+            "R1" if matter.lane != "report" else "R5",
+            original=str(matter.original["id"]),
+            cosine=round(_cosine(read.terms, matter.original), 3),
+        )
+    same = [e for e in earlier if merchant_id is not None and e["merchant_id"] == merchant_id and e["lane"] == matter.lane]
+    closed = [e for e in same if e["closed_at"] is not None and set(e["issues"]) & set(read.reading.issues)]
+    if matter.original is None and closed and _cosine(read.terms, closed[0]) >= _COPY_COSINE / 2:
+        say("R2", earlier=str(closed[0]["id"]), cosine=round(_cosine(read.terms, closed[0]), 3))
+    elif matter.original is None and same:
+        say("R3", earlier=[str(e["id"]) for e in same[:10]])
+    alike = [e for e in earlier if e["merchant_id"] != merchant_id and set(e["issues"]) & set(read.reading.issues)]
+    if len(alike) >= 2:
+        say("R4", earlier=[str(e["id"]) for e in alike[:10]], merchants=len({e["merchant_id"] for e in alike}))
+    for person in linked:
+        if person.shared_with:
+            say("R7", role=person.role, shared=[{"complainant_id": str(c), "field": f} for c, f in person.shared_with])
+    return found
+
+
+def _facts(matter: _Matter, read: ReadLetter, odr: directories.OdrStatus, earlier: Sequence[Any]) -> Facts:
+    reading, body = read.reading, read.letter.body
+    injuries = [d.severity for d in reading.dangers if d.type in ("injury", "death", "food_poisoning")]
+    harm = max(injuries, key=("none", "low", "medium", "high").index, default="none")
+    safety = reading.has_danger(
+        "food_safety",
+        "drug_safety",
+        "product_safety",
+        "special_equipment",
+        "food_poisoning",
+        "poison",
+        "explosion",
+        at_least="medium",
+    )
+    return Facts(
+        lane=matter.lane,
+        kind=reading.kind,
+        harm=harm,
+        safety_goods=read.safety_goods,
+        safety_signal=safety,
+        merchant_vanished=reading.has_danger("merchant_vanished", at_least="high"),
+        prepaid=reading.has_danger("prepaid_run", "merchant_vanished", at_least="medium") or "预付退费" in reading.issues,
+        vulnerable=reading.has_danger("minor", "elderly", "pregnant", at_least="medium"),
+        punitive=reading.punitive is not None,
+        amount_fen=read.amount_fen or 0,
+        incident_people=matter.people,
+        person_complaints=1 + sum(e["lane"] == "complaint" for e in earlier),
+        odr_live=odr.live,
+        odr_reply_rate=odr.reply_rate,
+        chose_odr=body.chose_odr,
+        delegate_consent=body.consents.delegate,
+    )
+
+
+def _needs_person(matter: _Matter, read: ReadLetter) -> bool:
+    """Enquiries read with confidence are counted, not cased. Whatever is in doubt goes to a person."""
+    return not (read.reading.kind == "enquiry" and read.reading.probability >= 0.8)
+
+
+def _work_item(matter: _Matter, read: ReadLetter, clock: Mapping[str, Any] | None) -> dict[str, Any]:
+    facts, decided = matter.facts, matter.decided
+    assert facts is not None
+    assert decided is not None
+    priority = (
+        4 * (decided.track == "emergency") + 2 * (facts.harm in ("medium", "high")) + facts.safety_signal + facts.vulnerable
+    )
+    return {
+        "matter_id": matter.id, "queue_id": decided.track, "district": read.district, "skill": None, "priority": min(priority, 6),
+        "due_at": clock["due_at"] if clock else None, "received_at": read.letter.received_at,
+    }  # fmt: skip
+
+
+def _rows(
+    house: House, read: ReadLetter, matters: Sequence[_Matter], linked: Sequence[Linked], resolved: Sequence[Resolved], current: Policy,
+    now: datetime,
+) -> dict[str, list[dict[str, Any]]]:  # fmt: skip
+    letter, reading = read.letter, read.reading
+    rows: dict[str, list[dict[str, Any]]] = {
+        t: [] for t in ("matter", "party", "respondent", "decision", "gate", "clock", "state_change", "finding")
+    }
+    stored_reading = read.as_json()
+    received_on = local_day(letter.received_at)
+    for matter in matters:
+        decided, facts = matter.decided, matter.facts
+        assert decided is not None
+        assert facts is not None
+        copy = matter.original is not None
+        track = "none" if copy or not _needs_person(matter, read) else decided.track
+        state = _first_state(matter, letter)
+        rows["matter"].append(
+            {
+                "id": matter.id, "letter_id": letter.id, "sequence": matter.sequence, "lane": matter.lane, "kind": reading.kind,
+                "kind_probability": reading.probability, "source": letter.source, "channel": letter.channel, "district": read.district,
+                "goods": reading.goods, "problem": reading.problem, "issues": list(reading.issues), "demands": list(reading.demands),
+                "amount_fen": read.amount_fen, "reading": stored_reading, "terms": list(read.terms),
+                "term_weights": list(read.terms.values()), "order_token": read.order_token, "received_at": letter.received_at,
+                "event_at": letter.event_at, "history": letter.history, "merchant_id": resolved[0].merchant_id if resolved else None,
+                "copy_of": matter.original["id"] if copy else None, "state": state, "authority": "platform" if letter.history else "bureau",
+                "as_of": now, "track": track, "closed_at": now if state in cases.CLOSED else None,
+            }
+        )  # fmt: skip
+        rows["party"] += [{"matter_id": matter.id, "record_id": p.record_id, "role": p.role} for p in linked]
+        for number, one in enumerate(resolved, 1):
+            respondent_id = new_id()
+            written = one.written
+            contact = house.vault.encrypt(written.contact, str(respondent_id)) if written.contact else None
+            rows["respondent"].append(
+                {
+                    "id": respondent_id, "matter_id": matter.id, "sequence": number, "merchant_id": one.merchant_id,
+                    "written_name": written.name.written if written.name else None, "shop": written.name.shop or None if written.name else None,
+                    "platform": written.platform, "stated": written.stated, "contact_cipher": contact,
+                    "key_id": house.vault.key_id if contact else None, "origin": "auto", "evidence": one.evidence,
+                }
+            )  # fmt: skip
+        if copy:
+            reasons = [
+                {
+                    "text": "与此前收到的投诉为同一事项，合并办理，不另行起算期限",
+                    "legal_basis": "《市场监督管理投诉举报处理办法》第十四条、第十六条第二项",
+                }
+            ]
+            decided = Decided("none", "R1", reasons, [], None, "one_person")
+        rows["decision"].append(
+            {
+                "id": new_id(), "matter_id": matter.id, "kind": "initial", "decided_at": now, "actor": "triage", "track": track,
+                "rule": decided.rule, "reasons": decided.reasons, "facts": facts.as_json(),
+                "evidence": {
+                    "people": [{"role": p.role, "complainant_id": str(p.complainant_id), **p.evidence} for p in linked],
+                    "incident": {"incident_id": str(matter.incident.incident_id), **matter.incident.evidence} if matter.incident else None,
+                    "dangers": stored_reading["dangers"],
+                },
+                "alternative": decided.alternative, "sign": decided.sign, "policy_hash": current.hash,
+                "law": calendar.law_of(received_on),
+                "parameters": {
+                    "linkage": linkage.shipped_parameters().version, "incidents": incidents.engine.PARAMETERS_VERSION,
+                    "merchants": merchant_engine.PARAMETERS_VERSION, "reading": stored_reading["version"],
+                },
+            }
+        )  # fmt: skip
+        live = not letter.history and not copy
+        rows["state_change"].append(
+            {"matter_id": matter.id, "state": state, "actor": "triage", "authority": "platform" if letter.history else "bureau",
+             "at": now, "note": decided.rule}
+        )  # fmt: skip
+        if live:
+            rows["gate"] += [
+                {"matter_id": matter.id, "track": decided.track, "name": g.name, "state": g.state, "actor": "portal" if g.state != "open" else None,
+                 "at": now if g.state != "open" else None, "basis": g.basis}
+                for g in decided.gates
+            ]  # fmt: skip
+            key = {"complaint": "complaint.accept", "report": "clue.verify"}.get(matter.lane)
+            if key:
+                due = calendar.due(house.calendar, key, received_on, mode=house.settings.due_mode)
+                rows["clock"].append(cases.clock_row(new_id(), matter.id, due, letter.received_at))
+        for found in matter.findings or ():
+            rows["finding"].append({"id": new_id(), "matter_id": matter.id, **found})
+    return rows
+
+
+def _first_state(matter: _Matter, letter: Letter) -> str:
+    if matter.original is not None:
+        return "merged"
+    if letter.history:
+        return "history"
+    return {"complaint": "pending_acceptance", "report": "verifying"}.get(matter.lane, "registered")
+
+
+# -- the second way in: the worker
+
+
+async def triage_waiting(house: House, *, limit: int = 20) -> int:
+    """Claims letters that nobody triaged and finishes them. After MAX_ATTEMPTS a letter goes to the human desk."""
+    async with house.database.connection() as connection:
+        claimed = await intake.claim_untriaged(connection, limit)
+    for letter_id, attempts in claimed:
+        try:
+            async with house.database.connection() as connection:
+                letter = await intake.open_letter(connection, house.vault, letter_id)
+            await triage(house, letter)
+        except Exception as error:
+            # One letter's fault must not stop the others; its turn comes again, and in the end a person's.
+            log.warning("triage of %s failed (attempt %d): %s", letter_id, attempts, type(error).__name__)
+            await _give_up(house, letter_id, type(error).__name__, attempts)
+    return len(claimed)
+
+
+async def _give_up(house: House, letter_id: uuid.UUID, error: str, attempts: int) -> None:
+    async with house.database.transaction() as connection:
+        if attempts < MAX_ATTEMPTS:
+            await intake.note_failure(connection, letter_id, error)
+            return
+        if not await intake.hold_untriaged(connection, letter_id):
+            return
+        await open_for_human(house, connection, letter_id, error)
+
+
+async def open_for_human(house: House, connection: Connection, letter_id: uuid.UUID, error: str) -> None:
+    """A matter with nothing read: the intake desk reads it. Its statutory clock runs all the same."""
+    row = await connection.fetchrow("SELECT source, channel, received_at, event_at, history FROM letter WHERE id = $1", letter_id)
+    now = datetime.now(UTC)
+    received_on = local_day(row["received_at"])
+    matter_id = new_id()
+    current = policy.in_force(house.policies, local_day(now), house.settings.jurisdiction)
+    due = calendar.due(house.calendar, "complaint.accept", received_on, mode=house.settings.due_mode)
+    reason = {"text": "自动分析多次失败，转人工登记", "legal_basis": "《市场监督管理投诉举报处理办法》第十五条"}
+    await cases.open_matters(
+        connection,
+        {
+            "matter": [
+                {
+                    "id": matter_id, "letter_id": letter_id, "sequence": 1, "lane": "complaint", "kind": "complaint", "kind_probability": 0,
+                    "source": row["source"], "channel": row["channel"], "district": None, "issues": [], "demands": [],
+                    "reading": {"missing": [], "dangers": []}, "terms": [], "term_weights": [], "received_at": row["received_at"],
+                    "event_at": row["event_at"], "history": row["history"], "state": "pending_acceptance", "authority": "bureau", "as_of": now,
+                    "track": "intake",
+                }
+            ],
+            "decision": [
+                {
+                    "id": new_id(), "matter_id": matter_id, "kind": "initial", "decided_at": now, "actor": "worker", "track": "intake",
+                    "rule": "triage_failed", "reasons": [reason], "facts": {}, "evidence": {"error": error}, "alternative": None,
+                    "sign": "one_person", "policy_hash": current.hash, "law": calendar.law_of(received_on), "parameters": {},
+                }
+            ],
+            "clock": [cases.clock_row(new_id(), matter_id, due, row["received_at"])],
+            "state_change": [
+                {"matter_id": matter_id, "state": "pending_acceptance", "actor": "worker", "authority": "bureau", "at": now, "note": "triage_failed"}
+            ],
+        },
+    )  # fmt: skip
+    await work.enqueue(
+        connection,
+        [{"matter_id": matter_id, "queue_id": "intake", "district": None, "skill": None, "priority": 3, "due_at": due.due_at,
+          "received_at": row["received_at"]}],
+    )  # fmt: skip
+    await intake.mark(connection, letter_id, "human", error=error)
+
+
+_OUTCOME = """
+SELECT m.id, m.lane, m.kind, m.state, m.track, m.reading -> 'missing' AS missing, c.due_at, c.provisional
+FROM matter m LEFT JOIN LATERAL (
+  SELECT due_at, provisional FROM clock WHERE matter_id = m.id AND stopped_at IS NULL ORDER BY due_at LIMIT 1
+) c ON true WHERE m.letter_id = $1 ORDER BY m.sequence
+"""
+
+
+async def read_outcome(house: House, letter_id: uuid.UUID) -> Outcome | None:
+    """What the portal may know of a letter now; None while it waits for triage."""
+    async with house.database.connection() as connection:
+        rows = await connection.fetch(_OUTCOME, letter_id)
+    if not rows:
+        return None
+    return Outcome(
+        letter_id, rows[0]["kind"],
+        tuple(MatterView(r["id"], r["lane"], r["kind"], r["state"], r["track"], r["due_at"], bool(r["provisional"])) for r in rows),
+        tuple(rows[0]["missing"]),
+    )  # fmt: skip

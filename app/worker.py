@@ -1,0 +1,75 @@
+"""The worker: untriaged letters, incident profiles, expired leases, idle incidents, audit seals. Claim, do, repeat."""
+
+import asyncio
+import logging
+import time
+from datetime import UTC, datetime
+
+import asyncpg
+from sqlalchemy.exc import SQLAlchemyError
+
+from app import audit, incidents, policy, work
+from app.calendar import local_day
+from app.triage import House, triage_waiting
+
+_IDLE_SECONDS = 0.5
+_HOURLY_SECONDS = 3600.0
+log = logging.getLogger(__name__)
+
+
+async def run(house: House, *, stop: asyncio.Event) -> None:
+    """Until stop is set. Any number may run; each step claims what it does, so a killed worker loses nothing."""
+    hourly_at = 0.0
+    refreshed_at = time.monotonic()
+    while not stop.is_set():
+        try:
+            busy = await step(house)
+            if time.monotonic() >= hourly_at:
+                await hourly(house)
+                hourly_at = time.monotonic() + _HOURLY_SECONDS
+            if time.monotonic() - refreshed_at > 30:
+                await house.refresh()
+                refreshed_at = time.monotonic()
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError) as error:
+            log.warning("worker step failed: %s", type(error).__name__)
+            busy = False
+        if not busy:
+            try:
+                await asyncio.wait_for(stop.wait(), _IDLE_SECONDS)
+            except TimeoutError:
+                continue
+
+
+async def step(house: House) -> bool:
+    """One round; True when there may be more to do at once."""
+    triaged = await triage_waiting(house, limit=20)
+    folded = await fold(house)
+    async with house.database.connection() as connection:
+        swept = await work.sweep(connection)
+    async with house.database.transaction() as connection:
+        # Only one worker counts terms and seals at a time; the others have other things to do.
+        if await connection.fetchval("SELECT pg_try_advisory_xact_lock(hashtext('worker'))"):
+            await incidents.count_terms(connection)
+            await audit.seal(connection)
+    return bool(triaged or folded or swept)
+
+
+async def fold(house: House, *, limit: int = 50) -> int:
+    """Waiting members into profiles, people counted anew."""
+    thresholds = policy.in_force(house.policies, local_day(datetime.now(UTC)), house.settings.jurisdiction).thresholds
+    async with house.database.connection() as connection:
+        waiting = await incidents.unfolded(connection, limit)
+    for incident_id in waiting:
+        async with house.database.transaction() as connection:
+            await incidents.fold(connection, incident_id)
+    async with house.database.transaction() as connection:
+        grown = await incidents.uncounted(connection, limit)
+        big = await incidents.recount(connection, grown, thresholds) if grown else []
+        for incident_id in big:
+            await incidents.retitle(connection, house.vault, house.reader, incident_id)
+    return len(waiting) + len(grown)
+
+
+async def hourly(house: House) -> None:
+    async with house.database.transaction() as connection:
+        await incidents.close_idle(connection, datetime.now(UTC))

@@ -1,0 +1,190 @@
+"""Does this matter belong to that incident? The same arithmetic as for people: integer bits, rules that forbid.
+
+An incident is a merchant or place x a matter x a span of time. Its profile counts what its members say: issues,
+districts, products, places, lots and weighed terms.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from ml.linkage import UNIT, Evidence
+
+PARAMETERS_VERSION = "incidents-1"
+PROFILE_TERMS = 160
+KEY_TERMS = 14
+KEY_WEIGHT_CAP = 13.0
+NAME_BITS = 9.0
+
+# Longest silence after which a matter no longer belongs, by scope; places and frauds go on longer than shops.
+IDLE_GAP_DAYS = {"merchant": 45, "lot": 120, "place": 100}
+
+_THRESHOLD = 8
+_TEXT_LEVELS = ((0.55, 11), (0.40, 10), (0.30, 9), (0.22, 8), (0.16, 6), (0.10, 3), (0.05, 0), (0.0, -4))
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Of one matter. terms: keyed term -> weight in bits. issues: from the reading, most telling first."""
+
+    at: datetime
+    merchant: Hashable | None = None
+    # False: only read from the text, where a company may be named in passing.
+    merchant_stated: bool = True
+    issues: tuple[str, ...] = ()
+    district: str | None = None
+    product: int | None = None
+    lot: int | None = None
+    places: tuple[int, ...] = ()
+    terms: Mapping[int, float] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Profile:
+    """Of one incident: counts over its members. weights: the latest weight of each term."""
+
+    first_at: datetime
+    last_at: datetime
+    size: int = 0
+    merchants: Counter[Hashable] = field(default_factory=Counter)
+    mentioned: Counter[Hashable] = field(default_factory=Counter)
+    issues: Counter[str] = field(default_factory=Counter)
+    districts: Counter[str] = field(default_factory=Counter)
+    products: Counter[int] = field(default_factory=Counter)
+    lots: set[int] = field(default_factory=set)
+    places: Counter[int] = field(default_factory=Counter)
+    terms: Counter[int] = field(default_factory=Counter)
+    weights: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def scope(self) -> str:
+        return "lot" if self.lots else "merchant" if self.merchants else "place"
+
+    def absorb(self, member: Features) -> None:
+        self.size += 1
+        self.first_at, self.last_at = min(self.first_at, member.at), max(self.last_at, member.at)
+        if member.merchant is not None:
+            (self.merchants if member.merchant_stated else self.mentioned)[member.merchant] += 1
+        self.issues.update(member.issues)
+        if member.district:
+            self.districts[member.district] += 1
+        if member.product is not None:
+            self.products[member.product] += 1
+        if member.lot is not None:
+            self.lots.add(member.lot)
+        self.places.update(member.places)
+        self.terms.update(member.terms.keys())
+        self.weights.update(member.terms)
+        if len(self.terms) > 2 * PROFILE_TERMS:
+            self.trim()
+
+    def trim(self) -> None:
+        """Keeps the terms that tell most (count x weight): the wording of a long incident may drift."""
+        order = sorted(self.terms, key=lambda t: (-self.terms[t] * self.weights.get(t, 0.0), t))
+        for term in order[PROFILE_TERMS:]:
+            del self.terms[term]
+            self.weights.pop(term, None)
+
+
+def open_profile(member: Features) -> Profile:
+    profile = Profile(first_at=member.at, last_at=member.at)
+    profile.absorb(member)
+    return profile
+
+
+def similarity(member: Mapping[int, float], profile: Profile) -> float:
+    """Cosine of a matter's weighed terms with the members' mean, in 0..1."""
+    if not member or not profile.terms:
+        return 0.0
+    size = profile.size
+    counts, weights = profile.terms, profile.weights
+    dot = sum(w * weights[t] * counts[t] for t, w in member.items() if t in counts)
+    if not dot:
+        return 0.0
+    own = math.sqrt(sum(w * w for w in member.values()))
+    theirs = math.sqrt(sum((weights[t] * n) ** 2 for t, n in counts.items()))
+    del size  # the mean's length cancels out
+    return dot / (own * theirs)
+
+
+def compare(matter: Features, profile: Profile) -> Evidence:
+    fields: dict[str, tuple[str, int]] = {}
+
+    def give(name: str, level: str, bits: float) -> None:
+        fields[name] = (level, round(bits * UNIT))
+
+    forbidden: str | None = None
+    same_lot = matter.lot is not None and matter.lot in profile.lots
+    if same_lot:
+        give("lot", "lot", 12)
+    elif matter.lot is not None and profile.lots:
+        forbidden = "different_lot"
+
+    same_merchant = matter.merchant is not None and (matter.merchant in profile.merchants or matter.merchant in profile.mentioned)
+    if same_merchant:
+        give("merchant", "merchant", 9)
+    elif matter.merchant is not None and profile.merchants:
+        give("merchant", "disagree", -9 if matter.merchant_stated else -2)
+        if matter.merchant_stated and not same_lot:
+            forbidden = forbidden or "different_merchant"
+
+    if matter.issues and profile.issues:
+        main = max(profile.issues.values())
+        shared = [i for i in matter.issues if profile.issues[i] * 3 >= main]
+        give("issue", "issue", 4) if shared else give("issue", "disagree", -7)
+
+    cosine = similarity(matter.terms, profile)
+    level, bits = next((f"{floor:.2f}", bits) for floor, bits in _TEXT_LEVELS if cosine >= floor)
+    give("text", level, bits if not (same_merchant and shared_issue(matter, profile)) else max(bits, 0))
+
+    if not same_merchant and (named := _shared_names(matter, profile)):
+        give("name", f"{named} terms", min(2 * named, 4))
+    if matter.product is not None and profile.products:
+        give("product", "product", 2) if matter.product in profile.products else give("product", "disagree", -1)
+    if set(matter.places) & set(profile.places):
+        give("place", "place", 3)
+    if matter.district and profile.districts:
+        if matter.district in profile.districts:
+            give("district", "district", 1)
+        else:  # a chain's customers live anywhere; without the merchant's name the place is the identity
+            give("district", "disagree", -1 if same_merchant else -5)
+
+    gap_days = max((matter.at - profile.last_at).total_seconds(), (profile.first_at - matter.at).total_seconds(), 0) / 86400
+    idle = IDLE_GAP_DAYS[profile.scope]
+    if gap_days > idle:
+        forbidden = forbidden or "idle_too_long"
+    give("gap", f"{int(gap_days)}d", -4.0 * gap_days / idle)
+
+    total = sum(w for _, w in fields.values())
+    return Evidence(total, fields, forbidden, forbidden is None and total >= _THRESHOLD * UNIT)
+
+
+def _shared_names(matter: Features, profile: Profile) -> int:
+    """Rare terms that half of the members use, and this matter too: the name the matter goes by (58车贷)."""
+    if profile.size < 2:
+        return 0
+    return sum(1 for t, w in matter.terms.items() if w >= NAME_BITS and profile.terms[t] * 2 >= profile.size)
+
+
+def shared_issue(matter: Features, profile: Profile) -> bool:
+    return any(i in profile.issues for i in matter.issues)
+
+
+def assign(matter: Features, profiles: Mapping[Any, Profile]) -> tuple[Any | None, list[tuple[Any, Evidence]]]:
+    """The incident to join (None: open a new one) and every candidate with its evidence, strongest first."""
+    scored = [(key, compare(matter, profile)) for key, profile in profiles.items()]
+    scored.sort(key=lambda item: (not item[1].joins, -item[1].weight, str(item[0])))
+    return (scored[0][0] if scored and scored[0][1].joins else None), scored
+
+
+def key_terms(terms: Mapping[int, float]) -> list[int]:
+    """The terms worth looking others up by: rare and emphasised; weight is capped, or misspellings that nobody
+    shares would take every place. Ties by token so that runs agree."""
+    return sorted(terms, key=lambda t: (-min(terms[t], KEY_WEIGHT_CAP), t))[:KEY_TERMS]
+
+
+def describe(counts: Iterable[tuple[str, int]], most: int = 3) -> Sequence[str]:
+    return [name for name, _ in sorted(counts, key=lambda c: (-c[1], c[0]))[:most]]

@@ -1,0 +1,114 @@
+"""Text as the service compares it: normalised, masked, cut into words, weighed.
+
+Personal data is masked here before any feature is made of a text, so no vector, key or title can carry it.
+"""
+
+import math
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+
+import rjieba
+
+MAX_TERMS = 160
+LEAD_CHARACTERS = 30
+PAIR_EMPHASIS = 0.5
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\ufeff]")
+_SPACE = re.compile(r"\s+")
+
+# Longest first: an ID number contains what looks like a phone number.
+_PERSONAL = (
+    (re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"), "[邮箱]"),
+    (re.compile(r"(?<![0-9A-Za-z])\d{6}(?:18|19|20)\d{2}(?:\d|\*){4,7}[\dXx](?![0-9A-Za-z])"), "[证件号]"),
+    (re.compile(r"(?<!\d)\d{16,19}(?!\d)"), "[账号]"),
+    (re.compile(r"(?<![\dA-Za-z])(?:\+?86[- ]?)?1[3-9]\d(?:[- ]?[\d*]{4}){2}(?!\d)"), "[电话]"),
+    (re.compile(r"(?<!\d)0\d{2,3}[- ]?\d{7,8}(?!\d)"), "[电话]"),
+    (re.compile(r"(?i)((?:微信号?|vx|wx|QQ号?)\s*[:：为是]?\s*)[A-Za-z0-9_-]{5,20}"), r"\1[账号]"),
+    (re.compile(r"([京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼])[A-Z][A-Z0-9]{5,6}(?![A-Z0-9])"), "[车牌]"),
+    (re.compile(r"((?:我叫|我是|本人|姓名[:：]?|联系人[:：]?)\s*)[\u4e00-\u9fa5]{2,3}(?=[，,。；;、（(\s]|电话|身份)"), r"\1[姓名]"),
+)  # fmt: skip
+
+_NUMBERS = re.compile(r"\d{4}年\d{1,2}月\d{1,2}[日号]?|\d{1,2}月\d{1,2}[日号]|\d+(?:\.\d+)?[元块万]?")
+_WORD = re.compile(r"[\u4e00-\u9fa5A-Za-z0-9]+")
+_DIGITS = re.compile(r"\d{5,}|\d+\.\d+")
+
+# Words of every complaint: they say that somebody complains, not about what.
+STOPWORDS = frozenset(
+    ["投诉", "举报", "反映", "来电", "来电人", "消费者", "消费", "市民", "诉求人", "诉求", "要求", "商家", "店家", "商户", "对方", "客服", "工作人员", "希望", "请求", "有关", "部门", "有关部门", "相关部门", "相关", "处理", "解决", "答复", "核实", "查处", "依法", "退款", "退还", "退货", "费用", "联系", "多次", "沟通", "协商", "反复", "一直", "至今", "没有", "我们", "他们", "你们", "本人", "自己", "这个", "那个", "什么", "怎么", "因为", "所以", "但是", "而且", "然后", "现在", "当时", "之后", "以后", "之前", "结果", "已经", "还是", "就是", "不是", "可以", "可能", "应该", "需要", "进行", "问题", "情况", "事情", "今天", "昨天", "昨晚", "近日", "最近", "前天", "上周", "下午", "上午", "晚上", "时候", "时间", "一个", "一次", "一些", "好多", "很多", "大家", "购买", "下单", "付款", "支付", "花了", "买了", "买的", "订单", "订单号", "店铺", "公司", "有限公司", "有限责任公司", "市场", "监管", "监督", "管理", "维权", "权益", "政府", "领导", "尊敬", "你好", "您好", "谢谢", "感谢", "敬请", "望予", "重视", "尽快", "帮助", "帮忙", "支持", "办理", "存在", "行为", "违法", "违规", "严重", "强烈", "非常", "特别", "服务", "态度", "恶劣", "互相", "推诿", "证据", "证明", "作证", "录音", "聊天记录", "小票", "发票", "孩子", "老人", "家里", "一家", "地方", "这里", "那里", "附近", "说法", "介入", "为什么", "是否", "不能", "不让", "不给", "只有", "还有", "如果", "这样", "这种", "那么", "以及", "或者", "并且", "关于", "对于", "根据", "按照", "通过", "由于", "为了", "作为", "其他", "目前", "先生", "女士", "电话", "姓名", "证件号", "账号", "邮箱", "车牌"]
+)  # fmt: skip
+
+
+def normalise(text: str) -> str:
+    """NFKC, control characters out, white space folded."""
+    return _SPACE.sub(" ", _CONTROL.sub("", unicodedata.normalize("NFKC", text))).strip()
+
+
+def mask_personal(text: str) -> str:
+    """Phones, identity numbers, cards, mail addresses, plates and self-introductions replaced by their kind."""
+    for pattern, replacement in _PERSONAL:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def tokenise(text: str) -> list[str]:
+    return list(rjieba.cut(text))
+
+
+def terms(text: str) -> dict[str, float]:
+    """Content terms of a masked text with their emphasis: words of two characters and more, and each pair of
+    neighbouring words (names that no dictionary knows are cut in two: 丽发|新城). A term that returns, or that
+    stands in the opening words, says what the text is about. At most MAX_TERMS, in order of first appearance."""
+    found: dict[str, float] = {}
+    position = 0
+    for sentence in _WORD.findall(_NUMBERS.sub(_keep_short, text)):
+        previous = ""
+        for word in tokenise(sentence):
+            position += len(word)
+            content = word not in STOPWORDS and not _DIGITS.fullmatch(word)
+            emphasis = 1.5 if position <= LEAD_CHARACTERS else 1.0
+            if content and len(word) >= 2:
+                found[word] = found.get(word, 0.0) + emphasis
+            if content and previous and 3 <= len(previous) + len(word) <= 10:
+                pair = previous + word
+                found[pair] = found.get(pair, 0.0) + emphasis * PAIR_EMPHASIS
+            previous = word if content else ""
+        if len(found) >= MAX_TERMS:
+            break
+    return {term: emphasis**0.5 for term, emphasis in list(found.items())[:MAX_TERMS]}
+
+
+def _keep_short(number: re.Match[str]) -> str:
+    """58车贷 is a name, 12800元 is not."""
+    return number.group() if len(number.group()) <= 3 else " "
+
+
+@lru_cache(maxsize=200_000)
+def common_rate(term: str) -> float:
+    """Share of texts expected to hold a term, from the tokenizer's general dictionary; unknown terms are rare."""
+    frequency = _dictionary().get(term, 0)
+    return min(0.5, max(frequency, 1) / 60_101_967 * 80)
+
+
+@lru_cache(maxsize=1)
+def _dictionary() -> Mapping[str, int]:
+    import jieba  # half a second and a cache file: only when a weight is first asked for
+
+    frequencies: dict[str, int] = {}
+    with jieba.get_module_res("dict.txt") as lines:
+        for line in lines:
+            word, frequency, *_ = line.decode("utf-8").split(" ")
+            if int(frequency) > 20:
+                frequencies[word] = int(frequency)
+    return frequencies
+
+
+def weight(rate: float) -> float:
+    """Information of a term that appears in this share of texts, in bits, at most 14."""
+    return min(14.0, -math.log2(max(rate, 1e-6)))
+
+
+def jaccard(a: Iterable[int], b: Iterable[int]) -> float:
+    first, second = set(a), set(b)
+    return len(first & second) / len(first | second) if first or second else 0.0

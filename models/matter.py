@@ -1,0 +1,213 @@
+"""A matter of a letter (one, or two where complaint and report stand in one letter) and its legal life."""
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)  # fmt: skip
+
+from models.base import APPEND, KEEP, document, instant, metadata, uid
+
+matter = Table(
+    "matter",
+    metadata,
+    uid(),
+    Column("letter_id", Uuid, ForeignKey("letter.id"), nullable=False, index=True),
+    Column("sequence", SmallInteger, nullable=False),
+    Column("lane", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("kind_probability", Float, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("district", Text),
+    Column("goods", Text),
+    Column("problem", Text),
+    Column("issues", ARRAY(Text), nullable=False),
+    Column("demands", ARRAY(Text), nullable=False),
+    Column("amount_fen", BigInteger),
+    # Offsets and dictionary words only, never free text: dangers, facts that are not personal, missing items.
+    document("reading"),
+    # Keyed terms and their weights: what a later relink compares, unreadable without the key.
+    Column("terms", ARRAY(BigInteger), nullable=False),
+    Column("term_weights", ARRAY(Float), nullable=False),
+    Column("order_token", BigInteger),
+    instant("received_at"),
+    instant("event_at"),
+    Column("history", Boolean, nullable=False),
+    Column("merchant_id", Uuid, ForeignKey("merchant.id")),
+    # R1: the copy stands for its original and starts nothing of its own.
+    Column("copy_of", Uuid, ForeignKey("matter.id")),
+    Column("case_no", Text, unique=True),
+    Column("state", Text, nullable=False),
+    Column("authority", Text, nullable=False),
+    instant("as_of"),
+    Column("track", Text, nullable=False),
+    Column("outcome", Text),
+    Column("recovered_fen", BigInteger),
+    Column("satisfied", Boolean),
+    instant("closed_at", nullable=True),
+    UniqueConstraint("letter_id", "sequence"),
+    CheckConstraint("lane IN ('complaint', 'report', 'other')", name="lane"),
+    Index("ix_matter_received_at", "received_at", "id"),
+    Index("ix_matter_merchant_id_received_at", "merchant_id", "received_at"),
+    Index("ix_matter_source_received_at", "source", "received_at", "id"),
+    info=KEEP,
+)
+
+party = Table(
+    "party",
+    metadata,
+    Column("matter_id", Uuid, ForeignKey("matter.id"), primary_key=True),
+    Column("record_id", Uuid, ForeignKey("complainant_record.id"), primary_key=True, index=True),
+    Column("role", Text, primary_key=True),
+    CheckConstraint("role IN ('filer', 'principal', 'agent', 'representative')", name="role"),
+    info=KEEP,
+)
+
+respondent = Table(
+    "respondent",
+    metadata,
+    uid(),
+    Column("matter_id", Uuid, ForeignKey("matter.id"), nullable=False, index=True),
+    Column("sequence", SmallInteger, nullable=False),
+    Column("merchant_id", Uuid, ForeignKey("merchant.id"), index=True),
+    Column("written_name", Text),
+    Column("shop", Text),
+    Column("platform", Text),
+    Column("stated", Boolean, nullable=False),
+    Column("contact_cipher", LargeBinary),
+    Column("key_id", SmallInteger),
+    Column("origin", Text, nullable=False),
+    Column("run_id", Uuid, ForeignKey("link_run.id")),
+    document("evidence"),
+    instant("valid_from", now=True),
+    instant("valid_to", nullable=True),
+    info=KEEP,
+)
+
+decision = Table(
+    "decision",
+    metadata,
+    uid(),
+    Column("matter_id", Uuid, ForeignKey("matter.id"), nullable=False),
+    # initial, reroute, correction, human: one initial decision per matter, ever
+    Column("kind", Text, nullable=False),
+    instant("decided_at"),
+    Column("actor", Text, nullable=False),
+    Column("track", Text, nullable=False),
+    Column("rule", Text, nullable=False),
+    document("reasons"),
+    document("facts"),
+    document("evidence"),
+    Column("alternative", Text),
+    Column("sign", Text, nullable=False),
+    Column("policy_hash", Text, ForeignKey("policy.hash"), nullable=False),
+    Column("law", Text, nullable=False),
+    document("parameters"),
+    Index("ix_decision_matter_id", "matter_id", "decided_at"),
+    Index("uq_decision_initial", "matter_id", unique=True, postgresql_where=text("kind = 'initial'")),
+    info=APPEND,
+)
+
+gate = Table(
+    "gate",
+    metadata,
+    Column("matter_id", Uuid, ForeignKey("matter.id"), primary_key=True),
+    Column("track", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("actor", Text),
+    instant("at", nullable=True),
+    Column("basis", Text, nullable=False),
+    CheckConstraint("state IN ('open', 'passed', 'failed')", name="state"),
+    info=KEEP,
+)
+
+clock = Table(
+    "clock",
+    metadata,
+    uid(),
+    Column("matter_id", Uuid, ForeignKey("matter.id"), nullable=False, index=True),
+    Column("key", Text, nullable=False),
+    Column("law", Text, nullable=False),
+    instant("started_at"),
+    Column("due_on", Date, nullable=False),
+    instant("due_at"),
+    Column("provisional", Boolean, nullable=False),
+    Column("reason", Text, nullable=False),
+    document("other_modes"),
+    instant("stopped_at", nullable=True),
+    Column("stopped_by", Text),
+    Index("ix_clock_running", "due_at", postgresql_where=text("stopped_at IS NULL")),
+    Index("uq_clock_running", "matter_id", "key", unique=True, postgresql_where=text("stopped_at IS NULL")),
+    info=KEEP,
+)
+
+state_change = Table(
+    "state_change",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("matter_id", Uuid, ForeignKey("matter.id"), nullable=False, index=True),
+    Column("state", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("authority", Text, nullable=False),
+    instant("at"),
+    Column("note", Text),
+    info=APPEND,
+)
+
+# R1..R8: what repeats, with evidence. A finding is never a mark on a person.
+finding = Table(
+    "finding",
+    metadata,
+    uid(),
+    Column("matter_id", Uuid, ForeignKey("matter.id"), nullable=False, index=True),
+    Column("code", Text, nullable=False),
+    document("evidence"),
+    instant("created_at", now=True),
+    info=APPEND,
+)
+
+# Article 12: a legal joinder with each person's consent. Apart from incidents, which are statistics.
+joint_matter = Table(
+    "joint_matter",
+    metadata,
+    uid(),
+    Column("incident_id", Uuid, ForeignKey("incident.id")),
+    Column("created_by", Text, nullable=False),
+    instant("created_at", now=True),
+    info=KEEP,
+)
+
+joint_member = Table(
+    "joint_member",
+    metadata,
+    Column("joint_matter_id", Uuid, ForeignKey("joint_matter.id"), primary_key=True),
+    Column("matter_id", Uuid, ForeignKey("matter.id"), primary_key=True, index=True),
+    Column("consent", Text, nullable=False, server_default=text("'open'")),
+    Column("consent_by", Text),
+    instant("consent_at", nullable=True),
+    info=KEEP,
+)
+
+case_number = Table(
+    "case_number",
+    metadata,
+    Column("year", Integer, primary_key=True),
+    Column("last", BigInteger, nullable=False),
+    info=KEEP,
+)
