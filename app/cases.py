@@ -5,14 +5,13 @@ terminated 终止调解, not_accepted 不予受理, withdrawn 已撤回; verifyi
 merged 合并 for copies; history 历史记录.
 """
 
-import json
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from app.calendar import Due, light, local_day
-from app.database import Connection
+from app.database import Connection, to_json
 from app.errors import Conflict, NotFound
 
 STATE_LABELS = {
@@ -50,15 +49,7 @@ _OPEN = (
 
 async def open_matters(connection: Connection, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
     """rows: table -> rows as JSON values, of all matters of one letter."""
-    await connection.execute(_OPEN, json.dumps({t: list(rows.get(t, ())) for t in _COLUMNS}, ensure_ascii=False, default=_plain))
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, bytes):
-        return "\\x" + value.hex()
-    return str(value)
+    await connection.execute(_OPEN, to_json({t: list(rows.get(t, ())) for t in _COLUMNS}))
 
 
 def clock_row(clock_id: uuid.UUID, matter_id: uuid.UUID, due: Due, started_at: datetime) -> dict[str, Any]:
@@ -109,7 +100,7 @@ async def start_clock(connection: Connection, clock_id: uuid.UUID, matter_id: uu
         "INSERT INTO clock (id, matter_id, key, law, started_at, due_on, due_at, provisional, reason, other_modes) "
         "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) "
         "ON CONFLICT (matter_id, key) WHERE stopped_at IS NULL DO NOTHING",
-        *[json.dumps(v) if k == "other_modes" else v for k, v in row.items()],
+        *[to_json(v) if k == "other_modes" else v for k, v in row.items()],
     )  # fmt: skip
 
 

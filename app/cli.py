@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import gc
 import json
 import logging
 import os
@@ -192,6 +193,7 @@ def web(fd: Annotated[int, typer.Option()]) -> None:
     supervisor.die_with_parent()
     settings = Settings()
     assert settings.database_url is not None
+    gc.freeze()  # what is loaded by now stays: collections need not walk it again
     application = create_app(settings, settings.database_url.get_secret_value())
     config = uvicorn.Config(application, fd=fd, access_log=False, log_level="warning", timeout_graceful_shutdown=10)
     uvicorn.Server(config).run()

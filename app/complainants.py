@@ -1,12 +1,11 @@
 """One person, many complaints: candidates by key, join with evidence. Decrypts nothing."""
 
-import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.database import STAGE_PERSON, Connection, lock
+from app.database import STAGE_PERSON, Connection, lock, to_array, to_json
 from app.errors import NotFound
 from app.identity import new_id
 from ml import linkage
@@ -43,9 +42,9 @@ WHERE merged_into IS NULL AND id IN (
 
 _JOIN = """
 WITH record AS (
-  INSERT INTO complainant_record (id, letter_id, role, tokens, token_version, key_id) VALUES ($1, $2, $3, $4, $5, $6)
+  INSERT INTO complainant_record (id, letter_id, role, tokens, token_version, key_id) VALUES ($1, $2, $3, $4::text::bigint[], $5, $6)
 ), person AS (
-  INSERT INTO complainant (id, tokens, records) VALUES ($7, $8, 1)
+  INSERT INTO complainant (id, tokens, records) VALUES ($7, $8::text::bigint[], 1)
   ON CONFLICT (id) DO UPDATE SET tokens = excluded.tokens, records = complainant.records + 1
 ), keys AS (
   INSERT INTO complainant_key (token, complainant_id, token_version)
@@ -79,8 +78,8 @@ async def link(connection: Connection, letter_id: uuid.UUID, role: str, tokens: 
     profile = list(dict.fromkeys((*tokens.comparison, *(profiles[winner] if winner else ()))))[:MAX_PROFILE_TOKENS]
     record_id = new_id()
     await connection.execute(
-        _JOIN, record_id, letter_id, role, list(tokens.comparison), TOKEN_VERSION, key_id, complainant_id, profile,
-        list(tokens.keys), new_id(), "triage", json.dumps(evidence),
+        _JOIN, record_id, letter_id, role, to_array(tokens.comparison), TOKEN_VERSION, key_id, complainant_id, to_array(profile),
+        list(tokens.keys), new_id(), "triage", to_json(evidence),
     )  # fmt: skip
     return Linked(record_id, complainant_id, role, winner is not None, evidence, _shared(tokens, profiles, scored, winner))
 

@@ -10,16 +10,17 @@ import hashlib
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, TypeAlias, cast
 
 import asyncpg
+import orjson
 from sqlalchemy import text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from models import metadata
 
-Connection = asyncpg.Connection
+Connection: TypeAlias = asyncpg.Connection
 
 # Advisory locks are taken before candidates are looked for, in the order (stage, bucket) everywhere.
 STAGE_PERSON, STAGE_MERCHANT, STAGE_INCIDENT = 1, 2, 3
@@ -33,6 +34,7 @@ class Database:
         self.engine: AsyncEngine = create_async_engine(
             parsed,
             isolation_level="AUTOCOMMIT",
+            json_deserializer=orjson.loads,
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=30,
@@ -94,6 +96,22 @@ def _bucket(value: int | str) -> int:
     if isinstance(value, int):
         return (value >> 6) % LOCK_BUCKETS
     return int.from_bytes(hashlib.blake2b(value.encode(), digest_size=4).digest(), "big") % LOCK_BUCKETS
+
+
+def to_json(value: Any) -> str:
+    """For jsonb parameters: the driver takes text. Times become RFC 3339, ids text, binary the form of a bytea."""
+    return orjson.dumps(value, _jsonable, orjson.OPT_NON_STR_KEYS).decode()
+
+
+def _jsonable(value: Any) -> str:
+    if isinstance(value, bytes):
+        return "\\x" + value.hex()
+    return str(value)
+
+
+def to_array(values: Iterable[int | float]) -> str:
+    """A long array of numbers as its literal, for `$n::text::bigint[]`: the driver's own way looks at each element."""
+    return "{" + ",".join(map(str, values)) + "}"
 
 
 def migrate(url: str, *, app_role: str | None = None) -> None:

@@ -26,7 +26,38 @@ _TIME_FORMATS = (
     "%Y年%m月%d日 %H:%M:%S", "%Y年%m月%d日%H时%M分", "%Y年%m月%d日", "%Y%m%d",
 )  # fmt: skip
 _FIELDS = frozenset(
-    ["external_id", "text", "received_at", "channel", "declared_kind", "event_date", "product", "amount_yuan", "amount_fen", "order_no", "lot_no", "complainant.name", "complainant.phone", "complainant.id_no", "complainant.wechat", "complainant.email", "complainant.province", "complainant.city", "complainant.district", "complainant.address", "complainant.account", "complainant.device", "complainant.openid", "agent.name", "agent.phone", "respondents.name", "respondents.uscc", "respondents.phone", "respondents.address", "respondents.platform"]
+    [
+        "external_id",
+        "text",
+        "received_at",
+        "channel",
+        "declared_kind",
+        "event_date",
+        "product",
+        "amount_yuan",
+        "amount_fen",
+        "order_no",
+        "lot_no",
+        "complainant.name",
+        "complainant.phone",
+        "complainant.id_no",
+        "complainant.wechat",
+        "complainant.email",
+        "complainant.province",
+        "complainant.city",
+        "complainant.district",
+        "complainant.address",
+        "complainant.account",
+        "complainant.device",
+        "complainant.openid",
+        "agent.name",
+        "agent.phone",
+        "respondents.name",
+        "respondents.uscc",
+        "respondents.phone",
+        "respondents.address",
+        "respondents.platform",
+    ]
 )
 
 

@@ -4,16 +4,14 @@ A membership is an INSERT. The incident's profile is folded in at once where nob
 otherwise, so a thousand complaints on one incident don't queue for one row.
 """
 
-import json
 import uuid
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from app.codes import region_name
-from app.database import STAGE_INCIDENT, Connection, lock
+from app.database import STAGE_INCIDENT, Connection, lock, to_array, to_json
 from app.errors import NotFound
 from app.identity import new_id
 from app.intake import open_letter
@@ -23,8 +21,8 @@ from ml import incidents as engine
 from ml.incidents import Features, Profile
 from ml.tokens import Tokeniser
 
-MAX_CANDIDATES = 12
-_PER_KEY = 30
+MAX_CANDIDATES = 6
+_PER_KEY = 20
 _WINDOW_DAYS = max(engine.IDLE_GAP_DAYS.values())
 _COUNTED_EXACTLY = 64
 
@@ -66,22 +64,32 @@ def keys(matter: Features, tokeniser: Tokeniser) -> tuple[list[int], list[int]]:
     return found, (by_lot + by_merchant[:1]) or (by_place + by_term[:6])
 
 
-_CANDIDATES = """
+_HIT = """
 WITH hit AS (
   SELECT k.incident_id, count(*) AS shared FROM unnest($1::bigint[]) AS t(token)
   CROSS JOIN LATERAL (
     SELECT incident_id FROM incident_key WHERE token = t.token AND last_at > $2 ORDER BY last_at DESC LIMIT $3
   ) AS k GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT $4
 )
-SELECT i.id, i.state, i.first_at, i.last_at, i.profile, i.version, i.terms, i.term_counts, i.term_weights
-FROM hit JOIN incident i ON i.id = hit.incident_id WHERE i.merged_into IS NULL
 """
+_CANDIDATES = (
+    _HIT
+    + """
+SELECT i.id, i.state, i.first_at, i.last_at, i.profile, i.version, i.terms, i.term_counts, i.term_weights
+FROM hit JOIN incident i ON i.id = hit.incident_id
+WHERE i.merged_into IS NULL AND NOT (i.id = ANY($5::uuid[]))
+"""
+)
 
 
-async def _candidates(
-    connection: Connection, matter: Features, tokens: Sequence[int]
-) -> dict[uuid.UUID, tuple[str, int, Profile]]:
-    rows = await connection.fetch(_CANDIDATES, list(tokens), matter.at - timedelta(days=_WINDOW_DAYS), _PER_KEY, MAX_CANDIDATES)
+_Known = dict[uuid.UUID, tuple[str, int, Profile]]
+
+
+async def _candidates(connection: Connection, matter: Features, tokens: Sequence[int], seen: _Known) -> _Known:
+    """Without those seen: under the lock only what came meanwhile is new."""
+    rows = await connection.fetch(
+        _CANDIDATES, list(tokens), matter.at - timedelta(days=_WINDOW_DAYS), _PER_KEY, MAX_CANDIDATES, list(seen)
+    )
     return {r["id"]: (r["state"], r["version"], _profile(r)) for r in rows}
 
 
@@ -91,12 +99,14 @@ async def assign(
     """Joins the open incident the matter belongs to, or opens one. Looks without a lock first: only opening needs it.
     counted: its terms are in the frequencies already (an import counts the whole file first)."""
     tokens, locked = keys(matter, tokeniser)
-    known = await _candidates(connection, matter, tokens)
+    known = await _candidates(connection, matter, tokens, {})
     winner, scored = _choose(matter, known)
     if winner is None:
         await lock(connection, STAGE_INCIDENT, locked)
-        known = await _candidates(connection, matter, tokens)
-        winner, scored = _choose(matter, known)
+        later = await _candidates(connection, matter, tokens, known)
+        winner, others = _choose(matter, later)
+        known |= later
+        scored = others if winner else [*scored, *others]
     evidence = {
         "parameters": engine.PARAMETERS_VERSION,
         "joined": scored[0][1].as_json() if winner else None,
@@ -130,10 +140,11 @@ WITH got AS (
 ), fresh AS (
   INSERT INTO incident_key (token, incident_id, last_at)
   SELECT t, $1, $6 FROM unnest($7::bigint[]) AS t, got ORDER BY t
-  ON CONFLICT (token, incident_id) DO UPDATE SET last_at = greatest(incident_key.last_at, excluded.last_at)
+  ON CONFLICT (token, incident_id) DO UPDATE SET last_at = excluded.last_at
+  WHERE incident_key.last_at < excluded.last_at - interval '6 hours'
 )
-UPDATE incident SET version = version + 1, first_at = $8, last_at = $6, profile = $9, terms = $10, term_counts = $11,
-       term_weights = $12, complaints = complaints + 1
+UPDATE incident SET version = version + 1, first_at = $8, last_at = $6, profile = $9, terms = $10::text::bigint[], term_counts = $11::text::int[],
+       term_weights = $12::text::float8[], complaints = complaints + 1
 FROM got WHERE incident.id = got.id
 """
 
@@ -144,7 +155,7 @@ async def _join(
 ) -> None:  # fmt: skip
     stored = _stored(profile)
     await connection.execute(
-        _JOIN, incident_id, version, new_id(), matter_id, json.dumps(evidence), profile.last_at, list(tokens),
+        _JOIN, incident_id, version, new_id(), matter_id, to_json(evidence), profile.last_at, list(tokens),
         profile.first_at, *stored, counted,
     )  # fmt: skip
 
@@ -153,7 +164,7 @@ _OPEN = """
 WITH opened AS (
   INSERT INTO incident (id, state, scope, title, merchant_id, first_at, last_at, recurrence_of, complaints, people_complaints,
                         people_all, unidentified, profile, version, terms, term_counts, term_weights)
-  VALUES ($1, 'single', $2, $3, $4, $5, $5, $6, 1, 1, 1, 0, $7, 0, $8, $9, $10)
+  VALUES ($1, 'single', $2, $3, $4, $5, $5, $6, 1, 1, 1, 0, $7, 0, $8::text::bigint[], $9::text::int[], $10::text::float8[])
 ), key AS (
   INSERT INTO incident_key (token, incident_id, last_at) SELECT t, $1, $5 FROM unnest($11::bigint[]) AS t
 )
@@ -169,7 +180,7 @@ async def _open(
     merchant = uuid.UUID(str(matter.merchant)) if matter.merchant else None
     await connection.execute(
         _OPEN, incident_id, profile.scope, title, merchant, matter.at, recurrence_of, *_stored(profile),
-        list(dict.fromkeys(tokens)), new_id(), matter_id, json.dumps(evidence), counted,
+        list(dict.fromkeys(tokens)), new_id(), matter_id, to_json(evidence), counted,
     )  # fmt: skip
 
 
@@ -178,7 +189,7 @@ async def follow(connection: Connection, incident_id: uuid.UUID, matter_id: uuid
     await connection.execute(
         "INSERT INTO incident_membership (id, incident_id, matter_id, is_primary, origin, actor, evidence, folded, counted) "
         "VALUES ($1, $2, $3, true, 'auto', 'triage', $4, false, true)",
-        new_id(), incident_id, matter_id, json.dumps(evidence),
+        new_id(), incident_id, matter_id, to_json(evidence),
     )  # fmt: skip
 
 
@@ -200,7 +211,7 @@ async def people(connection: Connection, incident_id: uuid.UUID) -> int:
     """Distinct people with a complaint there: exact up to some 64 complaints, the folded count beyond. Letters
     without any identity count as one person together: nobody can tell them apart."""
     row = await connection.fetchrow(_PEOPLE, incident_id, _COUNTED_EXACTLY)
-    counted = row["people"] + (1 if row["unidentified"] else 0)
+    counted: int = row["people"] + (1 if row["unidentified"] else 0)
     return max(counted, row["folded"] if counted >= _COUNTED_EXACTLY // 2 else 0)
 
 
@@ -209,25 +220,27 @@ async def people(connection: Connection, incident_id: uuid.UUID) -> int:
 
 def _profile(row: Any) -> Profile:
     raw = row["profile"]
+    terms = row["terms"]
     return Profile(
-        first_at=row["first_at"], last_at=row["last_at"], size=raw["size"],
-        merchants=Counter(raw["merchants"]), mentioned=Counter(raw["mentioned"]), issues=Counter(raw["issues"]),
-        districts=Counter(raw["districts"]), products=Counter({int(k): v for k, v in raw["products"].items()}),
-        lots=set(raw["lots"]), places=Counter({int(k): v for k, v in raw["places"].items()}),
-        terms=Counter(dict(zip(row["terms"], row["term_counts"], strict=True))),
-        weights=dict(zip(row["terms"], row["term_weights"], strict=True)),
+        first_at=row["first_at"], last_at=row["last_at"], size=raw["size"], merchants=raw["merchants"],
+        mentioned=raw["mentioned"], issues=raw["issues"], districts=raw["districts"],
+        products={int(k): v for k, v in raw["products"].items()}, lots=set(raw["lots"]),
+        places={int(k): v for k, v in raw["places"].items()}, terms=dict(zip(terms, row["term_counts"], strict=True)),
+        weights=dict(zip(terms, row["term_weights"], strict=True)), norm=raw["norm"],
     )  # fmt: skip
 
 
-def _stored(profile: Profile) -> tuple[str, list[int], list[int], list[float]]:
-    """(profile, terms, term_counts, term_weights)"""
-    profile.trim()
+def _stored(profile: Profile) -> tuple[str, str, str, str]:
+    """(profile, terms, term_counts, term_weights) as literals"""
     raw = {
         "size": profile.size, "merchants": profile.merchants, "mentioned": profile.mentioned, "issues": profile.issues,
         "districts": profile.districts, "products": profile.products, "lots": sorted(profile.lots), "places": profile.places,
+        "norm": round(profile.norm, 6),
     }  # fmt: skip
     terms = list(profile.terms)
-    return json.dumps(raw), terms, [profile.terms[t] for t in terms], [profile.weights.get(t, 0.0) for t in terms]
+    return (
+        to_json(raw), to_array(terms), to_array(profile.terms[t] for t in terms), to_array(round(profile.weights[t], 2) for t in terms),
+    )  # fmt: skip
 
 
 # -- what the worker folds
@@ -263,13 +276,15 @@ async def fold(connection: Connection, incident_id: uuid.UUID, *, limit: int = 2
             )
         )  # fmt: skip
     await connection.execute(
-        "UPDATE incident SET version = version + 1, first_at = $2, last_at = $3, profile = $4, terms = $5, term_counts = $6, "
-        "term_weights = $7, complaints = complaints + $8 WHERE id = $1",
+        "UPDATE incident SET version = version + 1, first_at = $2, last_at = $3, profile = $4, terms = $5::text::bigint[], "
+        "term_counts = $6::text::int[], term_weights = $7::text::float8[], complaints = complaints + $8 WHERE id = $1",
         incident_id, profile.first_at, profile.last_at, *_stored(profile), len(members),
     )  # fmt: skip
+    # Keys know the day, not the second: a busy incident's index would be rewritten for every member.
     await connection.execute(
-        "UPDATE incident_key SET last_at = greatest(last_at, $2) WHERE incident_id = $1", incident_id, profile.last_at
-    )
+        "UPDATE incident_key SET last_at = $2 WHERE incident_id = $1 AND last_at < $2 - interval '6 hours'",
+        incident_id, profile.last_at,
+    )  # fmt: skip
     await connection.execute("UPDATE incident_membership SET folded = true WHERE id = ANY($1)", [m["id"] for m in members])
     return len(members)
 
@@ -340,7 +355,7 @@ async def count_terms(connection: Connection, limit: int = 500) -> None:
 
 async def close_idle(connection: Connection, now: datetime) -> int:
     rows = await connection.fetch(
-        "UPDATE incident SET state = 'closed', closed_at = $1 WHERE state <> 'closed' AND last_at < $1 - make_interval(days => "
+        "UPDATE incident SET state = 'closed', closed_at = $1::timestamptz WHERE state <> 'closed' AND last_at < $1::timestamptz - make_interval(days => "
         "CASE scope WHEN 'merchant' THEN $2::int WHEN 'lot' THEN $3::int ELSE $4::int END) RETURNING id",
         now, engine.IDLE_GAP_DAYS["merchant"], engine.IDLE_GAP_DAYS["lot"], engine.IDLE_GAP_DAYS["place"],
     )  # fmt: skip

@@ -1,13 +1,13 @@
 """Receive once: one INSERT of the letter, idempotent by (source, external_id), committed before the answer."""
 
 import hashlib
-import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
+import orjson
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StringConstraints
 
 from app.calendar import SHANGHAI, local_day
@@ -59,13 +59,11 @@ def _only_text(value: object) -> object:
     return value
 
 
-def Text(limit: int) -> Any:  # noqa: N802 - reads as the type it makes
-    return Annotated[
-        Annotated[str, StringConstraints(strict=True, max_length=limit), AfterValidator(_clean)] | None,
-        BeforeValidator(_blank_is_absent),
-    ]
-
-
+_Clean = Annotated[str, StringConstraints(strict=True), AfterValidator(_clean)]
+# Absent, or text of at most 60, 200 or 400 characters; blank is absent.
+Word = Annotated[Annotated[_Clean, Field(max_length=60)] | None, BeforeValidator(_blank_is_absent)]
+Line = Annotated[Annotated[_Clean, Field(max_length=200)] | None, BeforeValidator(_blank_is_absent)]
+Place = Annotated[Annotated[_Clean, Field(max_length=400)] | None, BeforeValidator(_blank_is_absent)]
 Moment = Annotated[datetime | None, BeforeValidator(_blank_is_absent), BeforeValidator(_only_text)]
 Required = Annotated[str, StringConstraints(strict=True, strip_whitespace=True, min_length=1), AfterValidator(_clean)]
 
@@ -75,32 +73,32 @@ class _Shape(BaseModel):
 
 
 class Complainant(_Shape):
-    name: Text(200) = None
-    phone: Text(60) = None
-    id_no: Text(60) = None
-    wechat: Text(100) = None
-    email: Text(200) = None
-    province: Text(60) = None
-    city: Text(60) = None
-    district: Text(60) = None
-    address: Text(400) = None
-    account: Text(100) = Field(None, description="The portal's own id of the user")
-    device: Text(200) = Field(None, description="Used only where the deployment's impact assessment allows it")
-    openid: Text(200) = Field(None, description="As device")
+    name: Line = None
+    phone: Word = None
+    id_no: Word = None
+    wechat: Line = None
+    email: Line = None
+    province: Word = None
+    city: Word = None
+    district: Word = None
+    address: Place = None
+    account: Line = Field(None, description="The portal's own id of the user")
+    device: Line = Field(None, description="Used only where the deployment's impact assessment allows it")
+    openid: Line = Field(None, description="As device")
 
 
 class Agent(_Shape):
-    name: Text(200) = None
-    phone: Text(60) = None
-    id_no: Text(60) = None
+    name: Line = None
+    phone: Word = None
+    id_no: Word = None
 
 
 class Respondent(_Shape):
-    name: Text(200) = None
-    uscc: Text(40) = Field(None, description="Unified social credit code")
-    phone: Text(60) = None
-    address: Text(400) = None
-    platform: Text(100) = None
+    name: Line = None
+    uscc: Word = Field(None, description="Unified social credit code")
+    phone: Word = None
+    address: Place = None
+    platform: Line = None
 
 
 class Consents(_Shape):
@@ -139,7 +137,7 @@ class Complaint(_Shape):
 
     external_id: Annotated[Required, StringConstraints(max_length=200)]
     text: Annotated[Required, StringConstraints(max_length=MAX_TEXT)]
-    channel: Text(40) = None
+    channel: Word = None
     received_at: Annotated[Moment, AfterValidator(lambda v: v if v is None else _zoned(v))] = None
     event_date: Annotated[
         date | None,
@@ -147,10 +145,10 @@ class Complaint(_Shape):
         BeforeValidator(_only_text),
         AfterValidator(lambda v: v if v is None else _past_day(v)),
     ] = None
-    product: Text(200) = None
+    product: Line = None
     amount_fen: Annotated[StrictInt, Field(ge=0, le=MAX_AMOUNT_FEN)] | None = None
-    order_no: Text(100) = None
-    lot_no: Text(100) = None
+    order_no: Line = None
+    lot_no: Line = None
     chose_odr: StrictBool | None = None
     declared_kind: Literal["complaint", "report", "enquiry"] | None = Field(
         None, description="How the sending system registered it; the text decides between this and 'both'"
@@ -198,7 +196,7 @@ class Receipt:
 
 
 def body_hash(content: dict[str, Any]) -> bytes:
-    return hashlib.sha256(json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()).digest()
+    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest()
 
 
 _INSERT = """
@@ -302,17 +300,14 @@ async def claim_untriaged(connection: Connection, limit: int) -> list[tuple[uuid
     return [(r["id"], r["attempts"]) for r in sorted(rows, key=lambda r: (r["event_at"], r["id"]))]
 
 
-async def hold_untriaged(connection: Connection, letter_id: uuid.UUID) -> bool:
-    """Locks the letter for this transaction; False when it is triaged already."""
-    return bool(
-        await connection.fetchval("SELECT true FROM letter WHERE id = $1 AND state = 'received' FOR NO KEY UPDATE", letter_id)
-    )
-
-
-async def mark(connection: Connection, letter_id: uuid.UUID, state: str, *, error: str | None = None) -> None:
-    await connection.execute(
-        "UPDATE letter SET state = $2, next_attempt_at = NULL, last_error = $3 WHERE id = $1", letter_id, state, error
-    )
+async def take(connection: Connection, letter_id: uuid.UUID, state: str = "triaged", *, error: str | None = None) -> bool:
+    """Marks a waiting letter and holds it for this transaction; False when it is triaged already. The mark is undone
+    with everything else if the transaction fails."""
+    status: str = await connection.execute(
+        "UPDATE letter SET state = $2, next_attempt_at = NULL, last_error = $3 WHERE id = $1 AND state = 'received'",
+        letter_id, state, error,
+    )  # fmt: skip
+    return status == "UPDATE 1"
 
 
 async def note_failure(connection: Connection, letter_id: uuid.UUID, error: str) -> None:

@@ -51,7 +51,6 @@ def create_app(settings: Settings, database_url: str) -> FastAPI:
         lifespan=lifespan,
         # Exception texts may carry personal data: no native telemetry.
         telemetry={"tracing": False, "metrics": False, "logs": False},
-        max_body_size=MAX_BODY_BYTES,
     )
     app.include_router(complaints.router)
     app.include_router(queues.router)
@@ -93,6 +92,7 @@ def create_app(settings: Settings, database_url: str) -> FastAPI:
             return problem(Unavailable("the database does not answer; try again"))
         return problem(TriageError("an unexpected error; the complaint, if one was sent and acknowledged, is safe"))
 
+    app.add_middleware(_Limited)
     app.add_middleware(_Counted, counter=requests)
 
     @app.get("/healthz", tags=["operation"])
@@ -136,6 +136,42 @@ class _Counted:
             await send(message)
 
         await self._app(scope, receive, counted)
+
+
+class _Limited:
+    """Refuses bodies over MAX_BODY_BYTES with a problem document, told or untold length alike."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        told = next((v for k, v in scope["headers"] if k == b"content-length"), b"0")
+        if told.isdigit() and int(told) > MAX_BODY_BYTES:
+            await _too_large()(scope, receive, send)
+            return
+        taken = 0
+
+        async def limited() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > MAX_BODY_BYTES:
+                raise HTTPException(413, _TOO_LARGE)
+            return message
+
+        await self._app(scope, limited, send)
+
+
+_TOO_LARGE = f"must not be larger than {MAX_BODY_BYTES} bytes"
+
+
+def _too_large() -> Response:
+    found = TriageError(f"body: {_TOO_LARGE}", errors=[{"field": "body", "message": _TOO_LARGE}])
+    found.status, found.title = 413, "Body too large"
+    return problem(found)
 
 
 def _field(error: dict[str, object]) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """Which merchant is meant: candidates by brand and sound, join with evidence or open a new one."""
 
-import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -127,7 +126,7 @@ async def read(
         return {"id": row["id"], "merged_into": row["merged_into"]}
     names = await connection.fetch(
         "SELECT r.written_name AS name, count(*) AS complaints, max(r.shop) AS shop FROM respondent r JOIN matter m ON m.id = r.matter_id "
-        "WHERE r.merchant_id = $1 AND r.valid_to IS NULL AND r.written_name IS NOT NULL AND m.lane = ANY($2) "
+        "WHERE m.merchant_id = $1 AND r.sequence = 1 AND r.valid_to IS NULL AND r.written_name IS NOT NULL AND m.lane = ANY($2) "
         "GROUP BY r.written_name ORDER BY 2 DESC, 1 LIMIT 50",
         merchant_id, list(lanes),
     )  # fmt: skip
@@ -151,7 +150,3 @@ async def read(
         "id": row["id"], "merged_into": None, "name": row["name"], "brand": row["core"], "city": row["city"],
         "uscc": row["uscc"], **figures, "names": [dict(n) for n in names], "incidents": [dict(i) for i in incidents],
     }  # fmt: skip
-
-
-def dump(evidence: dict[str, Any]) -> str:
-    return json.dumps(evidence, ensure_ascii=False)

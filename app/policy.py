@@ -9,7 +9,7 @@ import hashlib
 import json
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date
 from typing import Any
 
@@ -53,9 +53,10 @@ class Facts:
     delegate_consent: bool | None = None
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {name: getattr(self, name) for name in _FACT_NAMES}
 
 
+_FACT_NAMES = tuple(f.name for f in fields(Facts))
 _FIELD_TYPES: dict[str, type] = {
     "lane": str, "kind": str, "harm": str, "safety_goods": bool, "safety_signal": bool, "merchant_vanished": bool,
     "prepaid": bool, "vulnerable": bool, "punitive": bool, "amount_fen": int, "incident_people": int, "person_complaints": int,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes, hmac
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -67,11 +68,11 @@ class Vault:
         return copy.finalize()
 
     def encrypt(self, value: Mapping[str, Any] | str, context: str) -> bytes:
-        plain = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        plain = value.encode() if isinstance(value, str) else orjson.dumps(value)
         nonce = os.urandom(_NONCE)
         encryptor = Cipher(algorithms.SM4(self._keys.encryption_key), modes.GCM(nonce)).encryptor()
         encryptor.authenticate_additional_data(context.encode())
-        return nonce + encryptor.update(plain.encode()) + encryptor.finalize() + encryptor.tag
+        return nonce + encryptor.update(plain) + encryptor.finalize() + encryptor.tag
 
     def decrypt(self, cipher: bytes, context: str) -> str:
         decryptor = Cipher(algorithms.SM4(self._keys.encryption_key), modes.GCM(cipher[:_NONCE], cipher[-_TAG:])).decryptor()
@@ -82,7 +83,7 @@ class Vault:
             raise Unavailable("a stored value can't be decrypted with the configured key") from None
 
     def decrypt_document(self, cipher: bytes, context: str) -> dict[str, Any]:
-        loaded: dict[str, Any] = json.loads(self.decrypt(cipher, context))
+        loaded: dict[str, Any] = orjson.loads(self.decrypt(cipher, context))
         return loaded
 
 

@@ -83,11 +83,6 @@ async def finish(
             connection, matter_id, state, actor=principal.subject, at=moment, note=f"{ground}{'；' + note if note else ''}",
             outcome=outcome, recovered_fen=recovered_fen, satisfied=satisfied,
         )  # fmt: skip
-        if state == "terminated":
-            due = calendar.due(
-                house.calendar, "complaint.terminate_notice", local_day(moment), received_on=local_day(matter["received_at"])
-            )
-            await cases.start_clock(connection, new_id(), matter_id, due, moment)
         await deliveries.announce(connection, [(matter_id, "matter.finished", {"outcome": outcome, "state": state})])
         await audit.record(connection, principal.subject, "finish", "matter", [matter_id], lane=matter["lane"])
     return matter_id

@@ -15,10 +15,10 @@ from typing import Any
 
 import asyncpg
 
-from app import audit, calendar, cases, complainants, deliveries, directories, incidents, intake, merchants, policy, work
+from app import calendar, cases, complainants, deliveries, directories, incidents, intake, merchants, policy, work
 from app.calendar import Calendar, local_day
 from app.complainants import Linked
-from app.database import Connection, Database
+from app.database import Connection, Database, to_array
 from app.errors import TriageError
 from app.identity import new_id
 from app.incidents import Assigned
@@ -28,6 +28,7 @@ from app.policy import Decided, Facts, Policy
 from app.privacy import Vault
 from app.reading import Reader, ReadLetter, load_frequencies
 from app.settings import Settings
+from ml import incidents as incident_engine
 from ml import linkage
 from ml import merchants as merchant_engine
 
@@ -57,6 +58,15 @@ class House:
         reader = Reader(vault, use_devices=settings.use_devices)
         house = cls(settings, database, vault, reader, calendar.shipped_calendar(), [])
         await house.refresh()
+        # Dictionaries are loaded at the first text: here, not in the first citizen's request.
+        reader.read(
+            Letter.make(
+                "warm-up",
+                Complaint(external_id="0", text="在武汉市武昌区购买手机，要求退款"),
+                now=datetime.now(UTC),
+                history=False,
+            )
+        )
         return house
 
     async def refresh(self) -> None:
@@ -96,24 +106,19 @@ class Outcome:
     missing: tuple[str, ...]
 
 
-async def receive(house: House, source: str, body: Complaint, *, asynchronous: bool = False) -> Receipt:
-    """The first transaction: one INSERT, committed before anything else. Raises DifferentContent."""
+async def receive(house: House, source: str, body: Complaint) -> Receipt:
+    """The first transaction alone: the worker does the rest. Raises DifferentContent."""
     letter = Letter.make(source, body, now=datetime.now(UTC), history=False)
     async with house.database.connection() as connection:
-        # A letter with attachments is two statements; asyncpg's implicit transaction would split them.
-        if body.attachments:
-            async with connection.transaction():
-                answer = (
-                    await intake.receive(
-                        connection, house.vault, [letter], triage_after_seconds=0 if asynchronous else WEB_HEAD_START_SECONDS
-                    )
-                )[0]
-        else:
-            answer = (
-                await intake.receive(
-                    connection, house.vault, [letter], triage_after_seconds=0 if asynchronous else WEB_HEAD_START_SECONDS
-                )
-            )[0]
+        return await _receive(house, connection, letter, triage_after_seconds=0)
+
+
+async def _receive(house: House, connection: Connection, letter: Letter, *, triage_after_seconds: float) -> Receipt:
+    if letter.body.attachments:  # two tables: a transaction; otherwise the one INSERT commits itself
+        async with connection.transaction():
+            answer = (await intake.receive(connection, house.vault, [letter], triage_after_seconds=triage_after_seconds))[0]
+    else:
+        answer = (await intake.receive(connection, house.vault, [letter], triage_after_seconds=triage_after_seconds))[0]
     if isinstance(answer, Exception):
         raise answer
     return answer
@@ -123,28 +128,32 @@ async def receive_and_triage(house: House, source: str, body: Complaint) -> tupl
     """Both transactions with the 2 s limit; outcome None: a worker finishes it. A letter received before is answered
     as it stands now."""
     letter = Letter.make(source, body, now=datetime.now(UTC), history=False)
-    async with house.database.transaction() as connection:
-        answer = (await intake.receive(connection, house.vault, [letter], triage_after_seconds=WEB_HEAD_START_SECONDS))[0]
-    if isinstance(answer, Exception):
-        raise answer
-    if not answer.created:
-        return answer, await read_outcome(house, answer.letter_id)
-    try:
-        async with asyncio.timeout(house.settings.triage_seconds):
-            return answer, await triage(house, letter)
-    except Exception as error:
-        # The letter is safe; whatever is wrong here must not cost the caller an answer. A worker tries again.
-        log.warning("triage of %s postponed: %s", letter.id, type(error).__name__)
-        return answer, None
+    async with house.database.connection() as connection:
+        receipt = await _receive(house, connection, letter, triage_after_seconds=WEB_HEAD_START_SECONDS)
+        if receipt.created:
+            try:
+                async with asyncio.timeout(house.settings.triage_seconds):
+                    return receipt, await triage(house, letter, connection=connection)
+            except Exception as error:
+                # The letter is safe; whatever is wrong here must not cost the caller an answer. A worker tries again.
+                log.warning("triage of %s postponed: %s", letter.id, type(error).__name__)
+                return receipt, None
+    return receipt, await read_outcome(house, receipt.letter_id)
 
 
-async def triage(house: House, letter: Letter, *, now: datetime | None = None) -> Outcome | None:
-    """The second transaction. None: somebody else triaged the letter. Retried on deadlock and serialisation failures."""
+async def triage(
+    house: House, letter: Letter, *, now: datetime | None = None, connection: Connection | None = None
+) -> Outcome | None:
+    """The second transaction, on the given connection or one of its own. None: somebody else triaged the letter.
+    Retried on deadlock, serialisation failure and a unique key that another took first."""
+    if connection is None:
+        async with house.database.connection() as own:
+            return await triage(house, letter, now=now, connection=own)
     read = house.reader.read(letter)
     at = now or datetime.now(UTC)
     for attempt in range(_RETRIES):
         try:
-            async with house.database.transaction() as connection:
+            async with connection.transaction():
                 return await _triage(house, connection, read, at)
         except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.UniqueViolationError):
             if attempt == _RETRIES - 1:
@@ -154,27 +163,25 @@ async def triage(house: House, letter: Letter, *, now: datetime | None = None) -
 
 
 class _DryRun(Exception):
-    pass
+    """Carries the outcome out of a transaction that must roll back."""
+
+    def __init__(self, outcome: Outcome | None) -> None:
+        super().__init__()
+        self.outcome = outcome
 
 
-async def dry_run(house: House, source: str, body: Complaint) -> Outcome:
+async def dry_run(house: House, source: str, body: Complaint) -> Outcome | None:
     """What triage would answer now; nothing is kept."""
     letter = Letter.make(source, body, now=datetime.now(UTC), history=False)
     read = house.reader.read(letter)
-    outcome: Outcome | None = None
     try:
         async with house.database.transaction() as connection:
-            answer = (await intake.receive(connection, house.vault, [letter]))[0]
-            if isinstance(answer, Exception):
-                raise answer
-            if answer.created:
-                outcome = await _triage(house, connection, read, datetime.now(UTC))
-            raise _DryRun
-    except _DryRun:
-        pass
-    found = outcome or await read_outcome(house, answer.letter_id)
-    assert found is not None
-    return found
+            receipt = await _receive(house, connection, letter, triage_after_seconds=0)
+            if receipt.created:
+                raise _DryRun(await _triage(house, connection, read, datetime.now(UTC)))
+    except _DryRun as done:
+        return done.outcome
+    return await read_outcome(house, receipt.letter_id)
 
 
 @dataclass(slots=True)
@@ -194,7 +201,7 @@ class _Matter:
 
 async def _triage(house: House, connection: Connection, read: ReadLetter, now: datetime) -> Outcome | None:
     letter = read.letter
-    if not await intake.hold_untriaged(connection, letter.id):
+    if not await intake.take(connection, letter.id):
         return None
     linked: list[Linked] = []
     if read.people:
@@ -243,13 +250,11 @@ async def _triage(house: House, connection: Connection, read: ReadLetter, now: d
     live = [m for m in matters if not letter.history and m.original is None and m.decided and m.decided.track != "none"]
     clocks = {c["matter_id"]: c for c in rows["clock"]}
     await work.enqueue(connection, [_work_item(m, read, clocks.get(m.id)) for m in live if _needs_person(m, read)])
-    await intake.mark(connection, letter.id, "triaged")
     if not letter.history:
         await deliveries.announce(
             connection,
             [(m.id, "matter.triaged", {"letter_id": str(letter.id), "lane": m.lane, "track": m.decided.track}) for m in matters if m.decided],
         )  # fmt: skip
-    await audit.record(connection, "triage", "triage", "matter", [m.id for m in matters], lane=",".join(m.lane for m in matters))
     views = {r["id"]: r for r in rows["matter"]}
     return Outcome(
         letter.id, read.reading.kind,
@@ -301,7 +306,7 @@ def _cosine(terms: Mapping[int, float], other: Any) -> float:
     theirs = dict(zip(other["terms"], other["term_weights"], strict=True))
     if not terms or not theirs:
         return 1.0 if not terms and not theirs else 0.0
-    dot = sum(w * theirs[t] for t, w in terms.items() if t in theirs)
+    dot: float = sum(w * theirs[t] for t, w in terms.items() if t in theirs)
     return dot / math.sqrt(sum(w * w for w in terms.values()) * sum(w * w for w in theirs.values()))
 
 
@@ -409,8 +414,8 @@ def _rows(
                 "id": matter.id, "letter_id": letter.id, "sequence": matter.sequence, "lane": matter.lane, "kind": reading.kind,
                 "kind_probability": reading.probability, "source": letter.source, "channel": letter.channel, "district": read.district,
                 "goods": reading.goods, "problem": reading.problem, "issues": list(reading.issues), "demands": list(reading.demands),
-                "amount_fen": read.amount_fen, "reading": stored_reading, "terms": list(read.terms),
-                "term_weights": list(read.terms.values()), "order_token": read.order_token, "received_at": letter.received_at,
+                "amount_fen": read.amount_fen, "reading": stored_reading, "terms": to_array(read.terms),
+                "term_weights": to_array(read.terms.values()), "order_token": read.order_token, "received_at": letter.received_at,
                 "event_at": letter.event_at, "history": letter.history, "merchant_id": resolved[0].merchant_id if resolved else None,
                 "copy_of": matter.original["id"] if copy else None, "state": state, "authority": "platform" if letter.history else "bureau",
                 "as_of": now, "track": track, "closed_at": now if state in cases.CLOSED else None,
@@ -442,14 +447,15 @@ def _rows(
                 "id": new_id(), "matter_id": matter.id, "kind": "initial", "decided_at": now, "actor": "triage", "track": track,
                 "rule": decided.rule, "reasons": decided.reasons, "facts": facts.as_json(),
                 "evidence": {
-                    "people": [{"role": p.role, "complainant_id": str(p.complainant_id), **p.evidence} for p in linked],
-                    "incident": {"incident_id": str(matter.incident.incident_id), **matter.incident.evidence} if matter.incident else None,
+                    "people": [{"role": p.role, "complainant_id": p.complainant_id, "joined": p.evidence["joined"]} for p in linked],
+                    "incident": {"incident_id": matter.incident.incident_id, "joined": matter.incident.evidence["joined"]}
+                    if matter.incident and "joined" in matter.incident.evidence else None,
                     "dangers": stored_reading["dangers"],
                 },
                 "alternative": decided.alternative, "sign": decided.sign, "policy_hash": current.hash,
                 "law": calendar.law_of(received_on),
                 "parameters": {
-                    "linkage": linkage.shipped_parameters().version, "incidents": incidents.engine.PARAMETERS_VERSION,
+                    "linkage": linkage.shipped_parameters().version, "incidents": incident_engine.PARAMETERS_VERSION,
                     "merchants": merchant_engine.PARAMETERS_VERSION, "reading": stored_reading["version"],
                 },
             }
@@ -506,7 +512,7 @@ async def _give_up(house: House, letter_id: uuid.UUID, error: str, attempts: int
         if attempts < MAX_ATTEMPTS:
             await intake.note_failure(connection, letter_id, error)
             return
-        if not await intake.hold_untriaged(connection, letter_id):
+        if not await intake.take(connection, letter_id, "human", error=error):
             return
         await open_for_human(house, connection, letter_id, error)
 
@@ -527,7 +533,7 @@ async def open_for_human(house: House, connection: Connection, letter_id: uuid.U
                 {
                     "id": matter_id, "letter_id": letter_id, "sequence": 1, "lane": "complaint", "kind": "complaint", "kind_probability": 0,
                     "source": row["source"], "channel": row["channel"], "district": None, "issues": [], "demands": [],
-                    "reading": {"missing": [], "dangers": []}, "terms": [], "term_weights": [], "received_at": row["received_at"],
+                    "reading": {"missing": [], "dangers": []}, "terms": "{}", "term_weights": "{}", "received_at": row["received_at"],
                     "event_at": row["event_at"], "history": row["history"], "state": "pending_acceptance", "authority": "bureau", "as_of": now,
                     "track": "intake",
                 }
@@ -550,7 +556,6 @@ async def open_for_human(house: House, connection: Connection, letter_id: uuid.U
         [{"matter_id": matter_id, "queue_id": "intake", "district": None, "skill": None, "priority": 3, "due_at": due.due_at,
           "received_at": row["received_at"]}],
     )  # fmt: skip
-    await intake.mark(connection, letter_id, "human", error=error)
 
 
 _OUTCOME = """

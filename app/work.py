@@ -4,14 +4,13 @@ A claim moves the row out of the pull index and writes a lease into its own tabl
 stepped over by every later claim.
 """
 
-import json
 import re
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from app.database import Connection
+from app.database import Connection, to_json
 from app.errors import Forbidden, Invalid, LeaseLost, NotFound
 from app.identity import Principal, new_id
 
@@ -132,9 +131,7 @@ async def _end(
     connection: Connection, item_id: uuid.UUID, token: uuid.UUID, principal: Principal, state: str, act: str, detail: Mapping[str, Any],
     queue: str | None = None,
 ) -> uuid.UUID:  # fmt: skip
-    matter = await connection.fetchval(
-        _END, item_id, token, principal.subject, state, act, json.dumps(detail, ensure_ascii=False), queue
-    )
+    matter = await connection.fetchval(_END, item_id, token, principal.subject, state, act, to_json(detail), queue)
     if matter is None:
         raise await _lost(connection, item_id)
     return uuid.UUID(str(matter))

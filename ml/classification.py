@@ -137,7 +137,7 @@ def read(text: str, *, product: str = "", category: str = "") -> Reading:
     problem = next((known.problem_of[i] for i in issues if known.problem_of[i] != CATCH_ALL), None)
     if problem is None and issues:
         problem = known.problem_of[issues[0]]
-    goods = (ranked("goods") or [None])[0]
+    goods = next(iter(ranked("goods")), None)
     if product and goods is None:
         goods = _goods_of(product)
     found_dangers = tuple(sorted(dangers.values(), key=lambda d: (d.start, d.type)))
@@ -150,8 +150,8 @@ def read(text: str, *, product: str = "", category: str = "") -> Reading:
         problem=problem,
         issues=issues,
         demands=tuple(d for d in ranked("demands") if d != "其他") or (("其他",) if hits.get("demands") else ()),
-        punitive=(ranked("punitive") or [None])[0],
-        department=(ranked("departments") or [None])[0],
+        punitive=next(iter(ranked("punitive")), None),
+        department=next(iter(ranked("departments")), None),
         dangers=found_dangers,
         evidence=tuple(words.get("evidence:evidence", ())),
         tags=tuple(ranked("tags")),

@@ -5,8 +5,7 @@ districts, products, places, lots and weighed terms.
 """
 
 import math
-from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,8 +13,8 @@ from typing import Any
 from ml.linkage import UNIT, Evidence
 
 PARAMETERS_VERSION = "incidents-1"
-PROFILE_TERMS = 160
-KEY_TERMS = 14
+PROFILE_TERMS = 96
+KEY_TERMS = 8
 KEY_WEIGHT_CAP = 13.0
 NAME_BITS = 9.0
 
@@ -44,20 +43,22 @@ class Features:
 
 @dataclass(slots=True)
 class Profile:
-    """Of one incident: counts over its members. weights: the latest weight of each term."""
+    """Of one incident: counts over its members. Plain dictionaries: profiles are decoded by the dozen for every matter.
+    weights: the latest weight of each term; norm: length of the term vector, kept up by trim()."""
 
     first_at: datetime
     last_at: datetime
     size: int = 0
-    merchants: Counter[Hashable] = field(default_factory=Counter)
-    mentioned: Counter[Hashable] = field(default_factory=Counter)
-    issues: Counter[str] = field(default_factory=Counter)
-    districts: Counter[str] = field(default_factory=Counter)
-    products: Counter[int] = field(default_factory=Counter)
+    merchants: dict[Hashable, int] = field(default_factory=dict)
+    mentioned: dict[Hashable, int] = field(default_factory=dict)
+    issues: dict[str, int] = field(default_factory=dict)
+    districts: dict[str, int] = field(default_factory=dict)
+    products: dict[int, int] = field(default_factory=dict)
     lots: set[int] = field(default_factory=set)
-    places: Counter[int] = field(default_factory=Counter)
-    terms: Counter[int] = field(default_factory=Counter)
+    places: dict[int, int] = field(default_factory=dict)
+    terms: dict[int, int] = field(default_factory=dict)
     weights: dict[int, float] = field(default_factory=dict)
+    norm: float = 0.0
 
     @property
     def scope(self) -> str:
@@ -67,26 +68,31 @@ class Profile:
         self.size += 1
         self.first_at, self.last_at = min(self.first_at, member.at), max(self.last_at, member.at)
         if member.merchant is not None:
-            (self.merchants if member.merchant_stated else self.mentioned)[member.merchant] += 1
-        self.issues.update(member.issues)
+            _count(self.merchants if member.merchant_stated else self.mentioned, (member.merchant,))
+        _count(self.issues, member.issues)
         if member.district:
-            self.districts[member.district] += 1
+            _count(self.districts, (member.district,))
         if member.product is not None:
-            self.products[member.product] += 1
+            _count(self.products, (member.product,))
         if member.lot is not None:
             self.lots.add(member.lot)
-        self.places.update(member.places)
-        self.terms.update(member.terms.keys())
+        _count(self.places, member.places)
+        _count(self.terms, member.terms)
         self.weights.update(member.terms)
-        if len(self.terms) > 2 * PROFILE_TERMS:
-            self.trim()
+        self.trim()
 
     def trim(self) -> None:
         """Keeps the terms that tell most (count x weight): the wording of a long incident may drift."""
-        order = sorted(self.terms, key=lambda t: (-self.terms[t] * self.weights.get(t, 0.0), t))
-        for term in order[PROFILE_TERMS:]:
-            del self.terms[term]
-            self.weights.pop(term, None)
+        if len(self.terms) > PROFILE_TERMS:
+            order = sorted(self.terms, key=lambda t: (-self.terms[t] * self.weights[t], t))
+            for term in order[PROFILE_TERMS:]:
+                del self.terms[term], self.weights[term]
+        self.norm = math.sqrt(sum((self.weights[t] * n) ** 2 for t, n in self.terms.items()))
+
+
+def _count(counts: dict[Any, int], keys: Iterable[Any]) -> None:
+    for key in keys:
+        counts[key] = counts.get(key, 0) + 1
 
 
 def open_profile(member: Features) -> Profile:
@@ -97,17 +103,11 @@ def open_profile(member: Features) -> Profile:
 
 def similarity(member: Mapping[int, float], profile: Profile) -> float:
     """Cosine of a matter's weighed terms with the members' mean, in 0..1."""
-    if not member or not profile.terms:
+    if not member or not profile.norm:
         return 0.0
-    size = profile.size
     counts, weights = profile.terms, profile.weights
     dot = sum(w * weights[t] * counts[t] for t, w in member.items() if t in counts)
-    if not dot:
-        return 0.0
-    own = math.sqrt(sum(w * w for w in member.values()))
-    theirs = math.sqrt(sum((weights[t] * n) ** 2 for t, n in counts.items()))
-    del size  # the mean's length cancels out
-    return dot / (own * theirs)
+    return dot / (math.sqrt(sum(w * w for w in member.values())) * profile.norm) if dot else 0.0
 
 
 def compare(matter: Features, profile: Profile) -> Evidence:
@@ -133,7 +133,7 @@ def compare(matter: Features, profile: Profile) -> Evidence:
 
     if matter.issues and profile.issues:
         main = max(profile.issues.values())
-        shared = [i for i in matter.issues if profile.issues[i] * 3 >= main]
+        shared = [i for i in matter.issues if profile.issues.get(i, 0) * 3 >= main]
         give("issue", "issue", 4) if shared else give("issue", "disagree", -7)
 
     cosine = similarity(matter.terms, profile)
@@ -166,7 +166,7 @@ def _shared_names(matter: Features, profile: Profile) -> int:
     """Rare terms that half of the members use, and this matter too: the name the matter goes by (58车贷)."""
     if profile.size < 2:
         return 0
-    return sum(1 for t, w in matter.terms.items() if w >= NAME_BITS and profile.terms[t] * 2 >= profile.size)
+    return sum(1 for t, w in matter.terms.items() if w >= NAME_BITS and profile.terms.get(t, 0) * 2 >= profile.size)
 
 
 def shared_issue(matter: Features, profile: Profile) -> bool:
@@ -184,7 +184,3 @@ def key_terms(terms: Mapping[int, float]) -> list[int]:
     """The terms worth looking others up by: rare and emphasised; weight is capped, or misspellings that nobody
     shares would take every place. Ties by token so that runs agree."""
     return sorted(terms, key=lambda t: (-min(terms[t], KEY_WEIGHT_CAP), t))[:KEY_TERMS]
-
-
-def describe(counts: Iterable[tuple[str, int]], most: int = 3) -> Sequence[str]:
-    return [name for name, _ in sorted(counts, key=lambda c: (-c[1], c[0]))[:most]]

@@ -195,7 +195,7 @@ def normalise_phone(value: str | None) -> tuple[str, str]:
     mobile = re.fullmatch(r"(?:\+?0{0,2}86)?(1[3-9]\d{9})", raw)
     if mobile:
         digits = mobile.group(1)
-        if len(set(digits[3:])) == 1 or digits[3:] in ("12345678", "00000000"):
+        if len(set(digits[3:])) == 1:
             return "", ""
         return digits, digits[:3] + digits[-4:]
     try:
@@ -221,7 +221,7 @@ def normalise_id(value: str | None) -> tuple[str, str]:
     masked_form = raw[:6] + raw[-4:]
     try:  # not ric.validate: its list of birth places is older than many people's numbers
         ric.get_birth_date(raw)
-        whole = raw[-1] == ric.calc_check_digit(raw[:-1])
+        whole = raw[-1] == ric.calc_check_digit(raw)
     except ValidationError:
         whole = False
     return (raw if whole else ""), masked_form  # one wrong digit: the whole may not contradict, the ends still agree

@@ -46,7 +46,7 @@ complainant_key = Table(
     "complainant_key",
     metadata,
     Column("token", BigInteger, primary_key=True),
-    Column("complainant_id", Uuid, ForeignKey("complainant.id"), primary_key=True, index=True),
+    Column("complainant_id", Uuid, ForeignKey("complainant.id"), primary_key=True),
     Column("token_version", SmallInteger, nullable=False),
     info=FREE,
 )
@@ -55,7 +55,7 @@ complainant_membership = Table(
     "complainant_membership",
     metadata,
     uid(),
-    Column("record_id", Uuid, ForeignKey("complainant_record.id"), nullable=False, index=True),
+    Column("record_id", Uuid, ForeignKey("complainant_record.id"), nullable=False),
     Column("complainant_id", Uuid, ForeignKey("complainant.id"), nullable=False, index=True),
     Column("origin", Text, nullable=False),
     Column("actor", Text, nullable=False),

@@ -65,7 +65,7 @@ incident_membership = Table(
     metadata,
     uid(),
     Column("incident_id", Uuid, ForeignKey("incident.id"), nullable=False),
-    Column("matter_id", Uuid, ForeignKey("matter.id", deferrable=True, initially="DEFERRED"), nullable=False, index=True),
+    Column("matter_id", Uuid, ForeignKey("matter.id", deferrable=True, initially="DEFERRED"), nullable=False),
     Column("is_primary", Boolean, nullable=False),
     Column("origin", Text, nullable=False),
     Column("actor", Text, nullable=False),

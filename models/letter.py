@@ -42,6 +42,7 @@ letter = Table(
     Column("legal_hold", Boolean, nullable=False, server_default=text("false")),
     UniqueConstraint("source", "external_id"),
     CheckConstraint("state IN ('received', 'triaged', 'human')", name="state"),
+    Index("ix_letter_received_at", "received_at", "id"),
     Index("ix_letter_untriaged", "next_attempt_at", postgresql_where=text("state = 'received'")),
     info=KEEP,
 )

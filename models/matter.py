@@ -26,7 +26,7 @@ matter = Table(
     "matter",
     metadata,
     uid(),
-    Column("letter_id", Uuid, ForeignKey("letter.id"), nullable=False, index=True),
+    Column("letter_id", Uuid, ForeignKey("letter.id"), nullable=False),
     Column("sequence", SmallInteger, nullable=False),
     Column("lane", Text, nullable=False),
     Column("kind", Text, nullable=False),
@@ -62,9 +62,8 @@ matter = Table(
     instant("closed_at", nullable=True),
     UniqueConstraint("letter_id", "sequence"),
     CheckConstraint("lane IN ('complaint', 'report', 'other')", name="lane"),
-    Index("ix_matter_received_at", "received_at", "id"),
+    Index("ix_matter_event_at", "event_at", "id"),
     Index("ix_matter_merchant_id_received_at", "merchant_id", "received_at"),
-    Index("ix_matter_source_received_at", "source", "received_at", "id"),
     info=KEEP,
 )
 
@@ -84,7 +83,7 @@ respondent = Table(
     uid(),
     Column("matter_id", Uuid, ForeignKey("matter.id"), nullable=False, index=True),
     Column("sequence", SmallInteger, nullable=False),
-    Column("merchant_id", Uuid, ForeignKey("merchant.id"), index=True),
+    Column("merchant_id", Uuid, ForeignKey("merchant.id")),
     Column("written_name", Text),
     Column("shop", Text),
     Column("platform", Text),

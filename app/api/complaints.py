@@ -1,5 +1,6 @@
 """Complaints: receive one or many, read, list, supplement, withdraw, consent."""
 
+import asyncio
 import uuid
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
@@ -10,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 from app import audit, cases, intake, settling
 from app.api.common import PROBLEMS, Caller, InHouse, answer, cursor, lanes, read_cursor
 from app.cases import STATE_LABELS
-from app.errors import DifferentContent, Forbidden, NotFound
+from app.errors import DifferentContent, Forbidden, Invalid, NotFound
 from app.identity import Principal
-from app.intake import MAX_TEXT, Complaint, Letter
+from app.intake import MAX_TEXT, Complaint, Letter, Receipt
 from app.policy import TRACK_LABELS
 from app.privacy import mask_person, mask_text
 from app.triage import House, Outcome, dry_run, read_outcome, receive, receive_and_triage, triage
@@ -20,7 +21,8 @@ from app.triage import House, Outcome, dry_run, read_outcome, receive, receive_a
 router = APIRouter(prefix="/v1/complaints", tags=["complaints"], responses=PROBLEMS)
 
 MAX_BATCH = 1000
-_EXAMPLE = {
+_AT_ONCE = 4
+_EXAMPLE: dict[str, Any] = {
     "id": "019aa0c0-0000-7000-8000-000000000001",
     "state": "pending_acceptance",
     "kind": "complaint",
@@ -68,7 +70,7 @@ class ComplaintAnswer(BaseModel):
     next_steps: list[str]
 
 
-def portal_view(letter_id: uuid.UUID, outcome: Outcome | None, *, state: str = "received") -> dict[str, Any]:
+def portal_view(letter_id: uuid.UUID | None, outcome: Outcome | None, *, state: str = "received") -> dict[str, Any]:
     if outcome is None:
         return {
             "id": letter_id, "state": state, "kind": None, "matters": [], "track_label": None, "due_at": None, "missing": [],
@@ -142,9 +144,9 @@ async def post_complaint(
     name = _source(principal, source)
     if dry_run_:
         outcome = await dry_run(house, name, body)
-        return answer({**portal_view(outcome.letter_id, outcome), "dry_run": True})
+        return answer({**portal_view(outcome.letter_id if outcome else None, outcome), "dry_run": True})
     if prefer and "respond-async" in prefer.lower():
-        receipt = await receive(house, name, body, asynchronous=True)
+        receipt = await receive(house, name, body)
         found = None if receipt.created else await read_outcome(house, receipt.letter_id)
     else:
         receipt, found = await receive_and_triage(house, name, body)
@@ -173,8 +175,6 @@ async def post_batch(
     name = _source(principal, source)
     items = body.items if isinstance(body, Batch) else body
     if not 1 <= len(items) <= MAX_BATCH:
-        from app.errors import Invalid
-
         raise Invalid.field("items", f"must hold from 1 to {MAX_BATCH} complaints")
     results: list[dict[str, Any]] = [{} for _ in items]
     good: list[tuple[int, Letter]] = []
@@ -190,15 +190,15 @@ async def post_batch(
             receipts = await intake.receive(
                 connection, house.vault, [x for _, x in good], triage_after_seconds=0 if asynchronous else 60
             )
+        outcomes = await _triage_all(
+            house,
+            [x for (_, x), r in zip(good, receipts, strict=True) if isinstance(r, Receipt) and r.created and not asynchronous],
+        )
         for (index, letter), receipt in zip(good, receipts, strict=True):
             if isinstance(receipt, DifferentContent):
                 results[index] = {"status": 409, "detail": receipt.detail, "errors": receipt.errors}
                 continue
-            outcome = None
-            if receipt.created and not asynchronous:
-                outcome = await _triage_or_leave(house, letter)
-            elif not receipt.created:
-                outcome = await read_outcome(house, receipt.letter_id)
+            outcome = outcomes.get(letter.id) if receipt.created else await read_outcome(house, receipt.letter_id)
             status = 202 if outcome is None else 201 if receipt.created else 200
             results[index] = {"status": status, **portal_view(receipt.letter_id, outcome)}
     for item, result in zip(items, results, strict=True):
@@ -213,11 +213,20 @@ async def post_batch(
     )
 
 
-async def _triage_or_leave(house: House, letter: Letter) -> Outcome | None:
-    try:
-        return await triage(house, letter)
-    except Exception:  # the letter is received; a worker finishes what failed here
-        return None
+async def _triage_all(house: House, letters: list[Letter]) -> dict[uuid.UUID, Outcome | None]:
+    """A few at a time: while the database works on one, the next is read."""
+    outcomes: dict[uuid.UUID, Outcome | None] = {}
+    waiting = iter(letters)
+
+    async def some() -> None:
+        for letter in waiting:
+            try:
+                outcomes[letter.id] = await triage(house, letter)
+            except Exception:  # the letter is received; a worker finishes what failed here
+                outcomes[letter.id] = None
+
+    await asyncio.gather(*(some() for _ in range(_AT_ONCE)))
+    return outcomes
 
 
 def field_errors(error: ValidationError, *, prefix: tuple[str, ...] = ()) -> list[dict[str, str]]:

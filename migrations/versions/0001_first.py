@@ -149,6 +149,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("source", "external_id", name=op.f("uq_letter_source_external_id")),
         info={"app": "SELECT, INSERT, UPDATE"},
     )
+    op.create_index("ix_letter_received_at", "letter", ["received_at", "id"], unique=False)
     op.create_index(
         "ix_letter_untriaged", "letter", ["next_attempt_at"], unique=False, postgresql_where=sa.text("state = 'received'")
     )
@@ -259,7 +260,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("token", "complainant_id", name=op.f("pk_complainant_key")),
         info={"app": "SELECT, INSERT, UPDATE, DELETE"},
     )
-    op.create_index(op.f("ix_complainant_key_complainant_id"), "complainant_key", ["complainant_id"], unique=False)
     op.create_table(
         "complainant_record",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -366,10 +366,8 @@ def upgrade() -> None:
         sa.UniqueConstraint("letter_id", "sequence", name=op.f("uq_matter_letter_id_sequence")),
         info={"app": "SELECT, INSERT, UPDATE"},
     )
-    op.create_index(op.f("ix_matter_letter_id"), "matter", ["letter_id"], unique=False)
+    op.create_index("ix_matter_event_at", "matter", ["event_at", "id"], unique=False)
     op.create_index("ix_matter_merchant_id_received_at", "matter", ["merchant_id", "received_at"], unique=False)
-    op.create_index("ix_matter_received_at", "matter", ["received_at", "id"], unique=False)
-    op.create_index("ix_matter_source_received_at", "matter", ["source", "received_at", "id"], unique=False)
     op.create_table(
         "merchant_key",
         sa.Column("key", sa.Text(), nullable=False),
@@ -435,7 +433,6 @@ def upgrade() -> None:
         info={"app": "SELECT, INSERT, UPDATE"},
     )
     op.create_index(op.f("ix_complainant_membership_complainant_id"), "complainant_membership", ["complainant_id"], unique=False)
-    op.create_index(op.f("ix_complainant_membership_record_id"), "complainant_membership", ["record_id"], unique=False)
     op.create_index(
         "uq_complainant_membership_current",
         "complainant_membership",
@@ -534,7 +531,6 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("valid_to IS NULL"),
     )
-    op.create_index(op.f("ix_incident_membership_matter_id"), "incident_membership", ["matter_id"], unique=False)
     op.create_index(
         "ix_incident_membership_uncounted", "incident_membership", ["id"], unique=False, postgresql_where=sa.text("NOT counted")
     )
@@ -617,7 +613,6 @@ def upgrade() -> None:
         info={"app": "SELECT, INSERT, UPDATE"},
     )
     op.create_index(op.f("ix_respondent_matter_id"), "respondent", ["matter_id"], unique=False)
-    op.create_index(op.f("ix_respondent_merchant_id"), "respondent", ["merchant_id"], unique=False)
     op.create_table(
         "state_change",
         sa.Column("id", sa.BigInteger(), autoincrement=True, nullable=False),
@@ -724,7 +719,6 @@ def downgrade() -> None:
     op.drop_table("work_item")
     op.drop_index(op.f("ix_state_change_matter_id"), table_name="state_change")
     op.drop_table("state_change")
-    op.drop_index(op.f("ix_respondent_merchant_id"), table_name="respondent")
     op.drop_index(op.f("ix_respondent_matter_id"), table_name="respondent")
     op.drop_table("respondent")
     op.drop_index(op.f("ix_party_record_id"), table_name="party")
@@ -739,7 +733,6 @@ def downgrade() -> None:
     )
     op.drop_index("ix_incident_membership_unfolded", table_name="incident_membership", postgresql_where=sa.text("NOT folded"))
     op.drop_index("ix_incident_membership_uncounted", table_name="incident_membership", postgresql_where=sa.text("NOT counted"))
-    op.drop_index(op.f("ix_incident_membership_matter_id"), table_name="incident_membership")
     op.drop_index(
         "ix_incident_membership_current", table_name="incident_membership", postgresql_where=sa.text("valid_to IS NULL")
     )
@@ -756,7 +749,6 @@ def downgrade() -> None:
     op.drop_index(
         "uq_complainant_membership_current", table_name="complainant_membership", postgresql_where=sa.text("valid_to IS NULL")
     )
-    op.drop_index(op.f("ix_complainant_membership_record_id"), table_name="complainant_membership")
     op.drop_index(op.f("ix_complainant_membership_complainant_id"), table_name="complainant_membership")
     op.drop_table("complainant_membership")
     op.drop_index("uq_clock_running", table_name="clock", postgresql_where=sa.text("stopped_at IS NULL"))
@@ -767,10 +759,8 @@ def downgrade() -> None:
     op.drop_table("supplement")
     op.drop_index(op.f("ix_merchant_key_merchant_id"), table_name="merchant_key")
     op.drop_table("merchant_key")
-    op.drop_index("ix_matter_source_received_at", table_name="matter")
-    op.drop_index("ix_matter_received_at", table_name="matter")
     op.drop_index("ix_matter_merchant_id_received_at", table_name="matter")
-    op.drop_index(op.f("ix_matter_letter_id"), table_name="matter")
+    op.drop_index("ix_matter_event_at", table_name="matter")
     op.drop_table("matter")
     op.drop_index("ix_incident_uncounted", table_name="incident", postgresql_where=sa.text("version <> counted_version"))
     op.drop_index(op.f("ix_incident_merchant_id"), table_name="incident")
@@ -780,7 +770,6 @@ def downgrade() -> None:
     op.drop_table("identifier_history")
     op.drop_index(op.f("ix_complainant_record_letter_id"), table_name="complainant_record")
     op.drop_table("complainant_record")
-    op.drop_index(op.f("ix_complainant_key_complainant_id"), table_name="complainant_key")
     op.drop_table("complainant_key")
     op.drop_index(op.f("ix_attachment_letter_id"), table_name="attachment")
     op.drop_table("attachment")
@@ -794,6 +783,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_link_constraint_first_id"), table_name="link_constraint")
     op.drop_table("link_constraint")
     op.drop_index("ix_letter_untriaged", table_name="letter", postgresql_where=sa.text("state = 'received'"))
+    op.drop_index("ix_letter_received_at", table_name="letter")
     op.drop_table("letter")
     op.drop_table("job")
     op.drop_index(op.f("ix_idempotency_created_at"), table_name="idempotency")
