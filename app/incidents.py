@@ -48,6 +48,7 @@ def features(read: ReadLetter, merchant_id: uuid.UUID | None) -> Features:
         lot=read.lot_token,
         places=read.place_tokens,
         terms=read.terms,
+        names=read.names,
     )
 
 
@@ -282,7 +283,7 @@ async def fold(connection: Connection, incident_id: uuid.UUID, *, limit: int = 2
     )  # fmt: skip
     # Keys know the day, not the second: a busy incident's index would be rewritten for every member.
     await connection.execute(
-        "UPDATE incident_key SET last_at = $2 WHERE incident_id = $1 AND last_at < $2 - interval '6 hours'",
+        "UPDATE incident_key SET last_at = $2 WHERE incident_id = $1 AND last_at < $2::timestamptz - interval '6 hours'",
         incident_id, profile.last_at,
     )  # fmt: skip
     await connection.execute("UPDATE incident_membership SET folded = true WHERE id = ANY($1)", [m["id"] for m in members])
@@ -329,7 +330,7 @@ async def recount(connection: Connection, incident_ids: Sequence[uuid.UUID], thr
             row["incident_id"], row["people"], row["people_all"], row["unidentified"], row["matters"], state,
             version_of[row["incident_id"]],
         )  # fmt: skip
-        if counted >= thresholds["cluster.watch"]:
+        if row["people_all"] >= thresholds["cluster.watch"]:
             big.append(row["incident_id"])
     return big
 

@@ -36,12 +36,13 @@ class WrittenMerchant:
 
 @dataclass(frozen=True, slots=True)
 class ReadLetter:
-    """terms: keyed term -> weight in bits, of the masked text. people: (role, tokens) of whoever gave anything."""
+    """terms: keyed term -> weight in bits, of the masked text; names: those no dictionary knows. people: (role, tokens) of whoever gave anything."""
 
     letter: Letter
     masked_text: str
     reading: Reading
     terms: dict[int, float]
+    names: frozenset[int]
     order_token: int | None
     lot_token: int | None
     product_token: int | None
@@ -87,9 +88,8 @@ class TermFrequencies:
     matters: int = 0
     counts: dict[int, int] = field(default_factory=dict)
 
-    def weight(self, term: str, token: int) -> float:
-        rate = (self.counts.get(token, 0) + _PRIOR_TEXTS * text.common_rate(term)) / (self.matters + _PRIOR_TEXTS)
-        return text.weight(rate)
+    def weight(self, token: int, prior_rate: float) -> float:
+        return text.weight((self.counts.get(token, 0) + _PRIOR_TEXTS * prior_rate) / (self.matters + _PRIOR_TEXTS))
 
 
 class Reader:
@@ -115,11 +115,13 @@ class Reader:
             *(r.address or r.name or "" for r in body.respondents), masked[:400],
             (complainant.city or "") + (complainant.district or ""), complainant.address or "",
         )  # fmt: skip
+        terms, names = self._weigh(masked)
         return ReadLetter(
             letter=letter,
             masked_text=masked,
             reading=reading,
-            terms=self.weigh(text.terms(masked)),
+            terms=terms,
+            names=names,
             order_token=self.tokeniser.opaque("order", order.strip().upper()) if order else None,
             lot_token=self.tokeniser.opaque("lot", lot.strip().upper()) if lot else None,
             product_token=self.tokeniser.opaque("product", body.product.strip()) if body.product else None,
@@ -131,17 +133,21 @@ class Reader:
             missing=_missing(letter, reading, bool(written)),
         )
 
-    def weigh(self, terms: Mapping[str, float]) -> dict[int, float]:
+    def _weigh(self, masked: str) -> tuple[dict[int, float], frozenset[int]]:
+        """(keyed term -> weight in bits, those that are names)"""
         tokens = self._term_tokens
         if len(tokens) > 300_000:
             tokens.clear()
         weighed: dict[int, float] = {}
-        for term, emphasis in terms.items():
-            token = tokens.get(term)
+        names: list[int] = []
+        for word, term in text.terms(masked).items():
+            token = tokens.get(word)
             if token is None:
-                token = tokens[term] = self.tokeniser.opaque("term", term)
-            weighed[token] = round(self.frequencies.weight(term, token) * emphasis, 3)
-        return weighed
+                token = tokens[word] = self.tokeniser.opaque("term", word)
+            weighed[token] = round(self.frequencies.weight(token, term.rate) * term.emphasis, 2)
+            if term.name:
+                names.append(token)
+        return weighed, frozenset(names)
 
     def words(self, letter: Letter, tokens: Container[int]) -> dict[int, str]:
         """Readable words behind some of a letter's terms: titles need them, storage does not."""

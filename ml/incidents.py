@@ -16,7 +16,6 @@ PARAMETERS_VERSION = "incidents-1"
 PROFILE_TERMS = 96
 KEY_TERMS = 8
 KEY_WEIGHT_CAP = 13.0
-NAME_BITS = 9.0
 
 # Longest silence after which a matter no longer belongs, by scope; places and frauds go on longer than shops.
 IDLE_GAP_DAYS = {"merchant": 45, "lot": 120, "place": 100}
@@ -39,6 +38,8 @@ class Features:
     lot: int | None = None
     places: tuple[int, ...] = ()
     terms: Mapping[int, float] = field(default_factory=dict)
+    # Those of the terms that no dictionary knows: brands and places.
+    names: frozenset[int] = frozenset()
 
 
 @dataclass(slots=True)
@@ -138,13 +139,23 @@ def compare(matter: Features, profile: Profile) -> Evidence:
 
     cosine = similarity(matter.terms, profile)
     level, bits = next((f"{floor:.2f}", bits) for floor, bits in _TEXT_LEVELS if cosine >= floor)
-    give("text", level, bits if not (same_merchant and shared_issue(matter, profile)) else max(bits, 0))
+    if same_merchant:  # its name is in every text about it: likeness says less, and an issue that agrees says more
+        bits = min(bits, 4)
+        if shared_issue(matter, profile):
+            bits = max(bits, 0)
+    give("text", level, bits)
 
-    if not same_merchant and (named := _shared_names(matter, profile)):
-        give("name", f"{named} terms", min(2 * named, 4))
+    same_place = bool(set(matter.places) & set(profile.places))
+    if not same_merchant:
+        named = _shared_names(matter, profile)
+        if named:
+            give("name", f"{named} terms", min(2 * named, 4))
+        elif not (same_place or same_lot):
+            # Complaints about one kind of thing sound alike everywhere: wording alone is no identity.
+            forbidden = forbidden or "nothing_named"
     if matter.product is not None and profile.products:
         give("product", "product", 2) if matter.product in profile.products else give("product", "disagree", -1)
-    if set(matter.places) & set(profile.places):
+    if same_place:
         give("place", "place", 3)
     if matter.district and profile.districts:
         if matter.district in profile.districts:
@@ -163,10 +174,8 @@ def compare(matter: Features, profile: Profile) -> Evidence:
 
 
 def _shared_names(matter: Features, profile: Profile) -> int:
-    """Rare terms that half of the members use, and this matter too: the name the matter goes by (58车贷)."""
-    if profile.size < 2:
-        return 0
-    return sum(1 for t, w in matter.terms.items() if w >= NAME_BITS and profile.terms.get(t, 0) * 2 >= profile.size)
+    """Names that a third of the members use, and this matter too: what the incident goes by (丽发新城, 58车贷)."""
+    return sum(1 for t in matter.names if profile.terms.get(t, 0) * 3 >= profile.size)
 
 
 def shared_issue(matter: Features, profile: Profile) -> bool:

@@ -143,7 +143,10 @@ _LEAD = re.compile(r".*(?:在|到|去|向|于|从|由|被|给|对|是|找|称|�
 _QUOTED = re.compile(r"[“\"「『《]([\u4e00-\u9fa5A-Za-z0-9]{2,16})[”\"」』》](?=.{0,4}(?:店|公司|商家|餐|馆|超市|平台))")
 
 
+_NOBODY = re.compile(r"一家|某|这家|那家|该|网上|一个|商家|本地|附近|[你我他]们?")
+
+
 def names_in_text(text: str) -> list[str]:
     """Merchant names a text writes out: registered names and quoted brands, at most three."""
     found = [_LEAD.sub("", m.group()) or m.group() for m in _COMPANY.finditer(text)] + _QUOTED.findall(text)
-    return list(dict.fromkeys(n for n in found if 3 <= len(n) <= 40))[:3]
+    return list(dict.fromkeys(n for n in found if 3 <= len(n) <= 40 and not _NOBODY.search(n)))[:3]

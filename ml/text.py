@@ -6,7 +6,8 @@ Personal data is masked here before any feature is made of a text, so no vector,
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 
 import rjieba
@@ -14,6 +15,7 @@ import rjieba
 MAX_TERMS = 160
 LEAD_CHARACTERS = 30
 PAIR_EMPHASIS = 0.5
+PAIR_RATE = 0.1
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\ufeff]")
 _SPACE = re.compile(r"\s+")
@@ -56,11 +58,23 @@ def tokenise(text: str) -> list[str]:
     return list(rjieba.cut(text))
 
 
-def terms(text: str) -> dict[str, float]:
-    """Content terms of a masked text with their emphasis: words of two characters and more, and each pair of
-    neighbouring words (names that no dictionary knows are cut in two: 丽发|新城). A term that returns, or that
-    stands in the opening words, says what the text is about. At most MAX_TERMS, in order of first appearance."""
-    found: dict[str, float] = {}
+@dataclass(frozen=True, slots=True)
+class Term:
+    """emphasis: how much the text is about it, 1 and more. rate: share of texts expected to hold it, before any were
+    counted. name: no dictionary word, so likely a brand, a place or a person's invention."""
+
+    emphasis: float
+    rate: float
+    name: bool
+
+
+def terms(text: str) -> dict[str, Term]:
+    """Content terms of a masked text: words of two characters and more, and each pair of neighbouring words (names
+    that no dictionary knows are cut in two: 丽发|新城). A term that returns, or that stands in the opening words, says
+    what the text is about. At most MAX_TERMS, in order of first appearance."""
+    emphases: dict[str, float] = {}
+    rates: dict[str, float] = {}
+    names: set[str] = set()
     position = 0
     for sentence in _WORD.findall(_NUMBERS.sub(_keep_short, text)):
         previous = ""
@@ -69,14 +83,21 @@ def terms(text: str) -> dict[str, float]:
             content = word not in STOPWORDS and not _DIGITS.fullmatch(word)
             emphasis = 1.5 if position <= LEAD_CHARACTERS else 1.0
             if content and len(word) >= 2:
-                found[word] = found.get(word, 0.0) + emphasis
+                emphases[word] = emphases.get(word, 0.0) + emphasis
+                rates[word] = common_rate(word)
+                if not is_known(word):
+                    names.add(word)
             if content and previous and 3 <= len(previous) + len(word) <= 10:
                 pair = previous + word
-                found[pair] = found.get(pair, 0.0) + emphasis * PAIR_EMPHASIS
+                emphases[pair] = emphases.get(pair, 0.0) + emphasis * PAIR_EMPHASIS
+                # Two words meet by more than chance: rarer than either, but no hapax.
+                rates[pair] = min(common_rate(previous), common_rate(word)) * PAIR_RATE
+                if not (is_known(previous) and is_known(word)) or pair[0].isdigit():
+                    names.add(pair)
             previous = word if content else ""
-        if len(found) >= MAX_TERMS:
+        if len(emphases) >= MAX_TERMS:
             break
-    return {term: emphasis**0.5 for term, emphasis in list(found.items())[:MAX_TERMS]}
+    return {t: Term(e**0.5, rates[t], t in names) for t, e in list(emphases.items())[:MAX_TERMS]}
 
 
 def _keep_short(number: re.Match[str]) -> str:
@@ -84,31 +105,35 @@ def _keep_short(number: re.Match[str]) -> str:
     return number.group() if len(number.group()) <= 3 else " "
 
 
-@lru_cache(maxsize=200_000)
-def common_rate(term: str) -> float:
-    """Share of texts expected to hold a term, from the tokenizer's general dictionary; unknown terms are rare."""
-    frequency = _dictionary().get(term, 0)
-    return min(0.5, max(frequency, 1) / 60_101_967 * 80)
+@lru_cache(maxsize=100_000)
+def common_rate(word: str) -> float:
+    """Share of texts expected to hold a word, from the tokenizer's general dictionary; unknown words are rare."""
+    return min(0.5, max(_dictionary().get(word, 0), 1) / 60_101_967 * 80)
+
+
+# What the tokenizer makes of a phrase it can't cut (打了几次) is no name.
+_FUNCTION = frozenset(
+    "的了在是我你他她它有和就不都也很到说要去会着没好这那吗呢嘛啊呀次打几点做弄搬个只把被让给还再又才能可以么怎想请问"
+)
+
+
+def is_known(word: str) -> bool:
+    """In the dictionary, or not a name by its looks."""
+    return len(word) == 1 or word in _dictionary() or word.isascii() or not _FUNCTION.isdisjoint(word)
 
 
 @lru_cache(maxsize=1)
 def _dictionary() -> Mapping[str, int]:
-    import jieba  # half a second and a cache file: only when a weight is first asked for
+    import jieba  # half a second: only when a weight is first asked for
 
     frequencies: dict[str, int] = {}
     with jieba.get_module_res("dict.txt") as lines:
         for line in lines:
             word, frequency, *_ = line.decode("utf-8").split(" ")
-            if int(frequency) > 20:
-                frequencies[word] = int(frequency)
+            frequencies[word] = int(frequency)
     return frequencies
 
 
 def weight(rate: float) -> float:
     """Information of a term that appears in this share of texts, in bits, at most 14."""
     return min(14.0, -math.log2(max(rate, 1e-6)))
-
-
-def jaccard(a: Iterable[int], b: Iterable[int]) -> float:
-    first, second = set(a), set(b)
-    return len(first & second) / len(first | second) if first or second else 0.0
