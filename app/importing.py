@@ -3,6 +3,7 @@
 History (rows received long ago) is linked, clustered and reported, but starts no clocks, fills no queue, sends nothing.
 """
 
+import logging
 import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ from ml import text
 
 _BATCH = 500
 _HOLD_SECONDS = 6 * 3600.0
+log = logging.getLogger(__name__)
 Progress = Callable[[str, int, int | None], None]
 
 
@@ -106,8 +108,9 @@ async def triage_source(
         waiting = await connection.fetch(
             "SELECT id, event_at FROM letter WHERE source = $1 AND state = 'received' ORDER BY event_at, id", source
         )
+    triaged = 0
     for number, row in enumerate(waiting, 1):
-        await _triage_one(house, row["id"], row["event_at"] if at_event else None)
+        triaged += await _triage_one(house, row["id"], row["event_at"] if at_event else None)
         if number % 100 == 0 or number == len(waiting):
             progress("triage", number, len(waiting))
             while await worker.fold(house):
@@ -116,10 +119,18 @@ async def triage_source(
             found = meanwhile(row["event_at"])
             if hasattr(found, "__await__"):
                 await found
-    return len(waiting)
+    return triaged
 
 
-async def _triage_one(house: House, letter_id: uuid.UUID, at: datetime | None) -> None:
-    async with house.database.connection() as connection:
-        letter = await intake.open_letter(connection, house.vault, letter_id)
-    await triage(house, letter, now=at)
+async def _triage_one(house: House, letter_id: uuid.UUID, at: datetime | None) -> bool:
+    """False: left to a worker. One row's trouble must not stop the other thousands."""
+    try:
+        async with house.database.connection() as connection:
+            letter = await intake.open_letter(connection, house.vault, letter_id)
+        await triage(house, letter, now=at)
+    except Exception as error:
+        log.warning("triage of %s left to a worker: %s", letter_id, type(error).__name__)
+        async with house.database.connection() as connection:
+            await intake.note_failure(connection, letter_id, type(error).__name__, retry_now=True)
+        return False
+    return True

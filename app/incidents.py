@@ -61,7 +61,7 @@ def keys(matter: Features, tokeniser: Tokeniser) -> tuple[list[int], list[int]]:
     if matter.merchant is not None:
         by_merchant = [tokeniser.opaque("key", f"merchant|{matter.merchant}")]
         by_merchant += [tokeniser.opaque("key", f"merchant|{matter.merchant}|{i}") for i in matter.issues]
-    found = by_lot + by_merchant + by_place + by_term
+    found = list(dict.fromkeys(by_lot + by_merchant + by_place + by_term))
     return found, (by_lot + by_merchant[:1]) or (by_place + by_term[:6])
 
 
@@ -178,10 +178,11 @@ async def _open(
     connection: Connection, incident_id: uuid.UUID, profile: Profile, matter: Features, matter_id: uuid.UUID, tokens: Sequence[int],
     evidence: dict[str, Any], title: str, recurrence_of: uuid.UUID | None, counted: bool,
 ) -> None:  # fmt: skip
-    merchant = uuid.UUID(str(matter.merchant)) if matter.merchant else None
+    # A company that a text names in passing is evidence, but not what the incident is called by.
+    merchant = uuid.UUID(str(matter.merchant)) if matter.merchant and matter.merchant_stated else None
     await connection.execute(
         _OPEN, incident_id, profile.scope, title, merchant, matter.at, recurrence_of, *_stored(profile),
-        list(dict.fromkeys(tokens)), new_id(), matter_id, to_json(evidence), counted,
+        list(tokens), new_id(), matter_id, to_json(evidence), counted,
     )  # fmt: skip
 
 
@@ -386,7 +387,8 @@ async def retitle(connection: Connection, vault: Vault, reader: Reader, incident
         return
     least = max(3, row["complaints"] // 3)
     weighed = zip(row["terms"], row["term_counts"], row["term_weights"], strict=True)
-    shared = {t: c * w for t, c, w in weighed if c >= least}
+    # Said by most, telling, and long enough to mean something.
+    shared = {t: c * c * w for t, c, w in weighed if c >= least}
     words: dict[int, str] = {}
     for sample in await connection.fetch(_SAMPLE, incident_id):
         words |= reader.words(await open_letter(connection, vault, sample["letter_id"]), shared)

@@ -310,9 +310,13 @@ async def take(connection: Connection, letter_id: uuid.UUID, state: str = "triag
     return status == "UPDATE 1"
 
 
-async def note_failure(connection: Connection, letter_id: uuid.UUID, error: str) -> None:
-    """error: the exception's class only; its text may hold personal data."""
-    await connection.execute("UPDATE letter SET last_error = $2 WHERE id = $1 AND state = 'received'", letter_id, error)
+async def note_failure(connection: Connection, letter_id: uuid.UUID, error: str, *, retry_now: bool = False) -> None:
+    """error: the exception's class only; its text may hold personal data. retry_now: the next worker may take it."""
+    await connection.execute(
+        "UPDATE letter SET last_error = $2, next_attempt_at = CASE WHEN $3 THEN clock_timestamp() ELSE next_attempt_at END "
+        "WHERE id = $1 AND state = 'received'",
+        letter_id, error, retry_now,
+    )  # fmt: skip
 
 
 async def supplement(

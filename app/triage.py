@@ -231,7 +231,8 @@ async def _triage(house: House, connection: Connection, read: ReadLetter, now: d
             await incidents.follow(connection, first.incident.incident_id, matter.id, {"same_letter_as": str(first.id)})
             matter.incident = first.incident
         else:
-            name = resolved[0].written.name.core if resolved and resolved[0].written.name else None
+            written = resolved[0].written if resolved else None
+            name = written.name.core if written and written.name and written.stated else None
             title = incidents.title(read, name)
             matter.incident = await incidents.assign(
                 connection, matter.id, features, house.reader.tokeniser, title, counted=letter.history

@@ -156,7 +156,7 @@ def compare(matter: Features, profile: Profile) -> Evidence:
     if matter.product is not None and profile.products:
         give("product", "product", 2) if matter.product in profile.products else give("product", "disagree", -1)
     if same_place:
-        give("place", "place", 3)
+        give("place", "place", 4 if shared_issue(matter, profile) else 3)
     if matter.district and profile.districts:
         if matter.district in profile.districts:
             give("district", "district", 1)

@@ -14,6 +14,7 @@ import rjieba
 
 MAX_TERMS = 160
 LEAD_CHARACTERS = 30
+LEAD_EMPHASIS = 2.5
 PAIR_EMPHASIS = 0.5
 PAIR_RATE = 0.1
 
@@ -81,7 +82,7 @@ def terms(text: str) -> dict[str, Term]:
         for word in tokenise(sentence):
             position += len(word)
             content = word not in STOPWORDS and not _DIGITS.fullmatch(word)
-            emphasis = 1.5 if position <= LEAD_CHARACTERS else 1.0
+            emphasis = LEAD_EMPHASIS if position <= LEAD_CHARACTERS else 1.0
             if content and len(word) >= 2:
                 emphases[word] = emphases.get(word, 0.0) + emphasis
                 rates[word] = common_rate(word)

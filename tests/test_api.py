@@ -399,3 +399,18 @@ async def test_concurrent_posts_of_one_complaint_are_one(client: Client) -> None
     assert {a.status_code for a in answers} <= {200, 201, 202}
     assert sum(a.status_code == 201 for a in answers) == 1
     assert len({a.json()["id"] for a in answers}) == 1
+
+
+async def test_a_text_that_names_one_place_in_many_ways_joins_its_incident(client: Client) -> None:
+    text = "我们丽景新城业主反映，丽景新城小区旁、丽景新城广场边的搅拌站粉尘污染丽景新城，要求赔偿"
+    answers = [
+        (
+            await client.post(
+                "portal",
+                "/v1/complaints",
+                complaint(f"place{n}", text + "。" * n, complainant={"name": f"郑{'甲乙丙'[n]}光", "phone": f"1370000111{n}"}),
+            )
+        )
+        for n in range(3)
+    ]
+    assert [a.status_code for a in answers] == [201] * 3
