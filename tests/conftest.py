@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import os
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -42,13 +43,28 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     bundled = EmbeddedPostgres(tmp_path_factory.mktemp("pg"))
     bundled.start()
     try:
-        bundled._psql("postgres", "ALTER ROLE triage_owner CREATEDB; ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")
+        # No autovacuum: its worker, which only a superuser may end, would hold a copy that is to be dropped.
+        for statement in (
+            "ALTER ROLE triage_owner CREATEDB",
+            "ALTER SYSTEM SET fsync = off",
+            "ALTER SYSTEM SET autovacuum = off",
+            "SELECT pg_reload_conf()",
+        ):
+            bundled._psql("postgres", statement)
         server = Server(bundled.url("app"), bundled.url("owner"))
         migrate(server.owner)
         asyncio.run(_seed(server.owner))
         yield server
     finally:
         bundled.stop()
+        remove_cluster(bundled.folder)
+
+
+def remove_cluster(folder: Path) -> None:
+    """As root the cluster may stand outside the data folder, where nobody would clean it up."""
+    shutil.rmtree(
+        (folder / "postgres").resolve().parent if (folder / "postgres").is_symlink() else folder / "postgres", ignore_errors=True
+    )
 
 
 async def _seed(owner: str) -> None:
@@ -69,9 +85,11 @@ async def copy_of(server: Server) -> AsyncIterator[str]:
     try:
         yield name
     finally:
-        async with admin.connection() as connection:
-            await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await admin.close()
+        try:
+            async with admin.connection() as connection:
+                await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        finally:
+            await admin.close()
 
 
 def settings(**values: Any) -> Settings:

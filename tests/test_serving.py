@@ -15,7 +15,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.conftest import complaint
+from tests.conftest import complaint, remove_cluster
 
 
 class Service:
@@ -71,6 +71,7 @@ def data(tmp_path: Path) -> Iterator[Path]:
         with contextlib.suppress(psutil.Error):
             if str(tmp_path) in " ".join(process.cmdline()):
                 process.kill()
+    remove_cluster(tmp_path / "data")
 
 
 async def post_under_fire(service: Service, token: str, count: int, kills: int) -> list[str]:
