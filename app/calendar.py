@@ -108,7 +108,7 @@ class Due:
 ORDER_20, ORDER_121 = "order-20", "order-121"
 ORDER_121_FROM = date(2026, 4, 15)
 _CAP_FROM = date(2024, 7, 1)
-_CLOCKS_FROM = date(2020, 1, 1)
+CLOCKS_FROM = date(2020, 1, 1)
 
 _O121 = "《市场监督管理投诉举报处理办法》"
 TERMS = {
@@ -135,7 +135,7 @@ def due(calendar: Calendar, key: str, start: date, *, received_on: date | None =
     if key not in TERMS:
         raise Invalid.field("key", f"unknown term; known: {', '.join(sorted(TERMS))}")
     received = received_on or start
-    if received < _CLOCKS_FROM:
+    if received < CLOCKS_FROM:
         raise Invalid.field("received_on", "no clock runs for receipts before 2020-01-01")
     term, law = TERMS[key], law_of(received)
     other: dict[str, str] = {}

@@ -24,7 +24,7 @@ CLOSED = frozenset({"agreed", "terminated", "not_accepted", "withdrawn", "verifi
 
 _COLUMNS = {
     "matter": "id, letter_id, sequence, lane, kind, kind_probability, source, channel, district, goods, problem, issues, demands, "
-    "amount_fen, reading, terms, term_weights, order_token, received_at, event_at, history, merchant_id, copy_of, state, authority, "
+    "amount_fen, reading, terms, term_weights, order_token, product_token, lot_token, place_tokens, event_on, received_at, event_at, history, merchant_id, copy_of, state, authority, "
     "as_of, track, closed_at",
     "party": "matter_id, record_id, role",
     "respondent": "id, matter_id, sequence, merchant_id, written_name, shop, platform, stated, contact_cipher, key_id, origin, evidence",
@@ -115,7 +115,7 @@ async def set_gate(connection: Connection, matter_id: uuid.UUID, name: str, stat
 
 ARRIVALS = """
 SELECT m.id, m.letter_id, m.merchant_id, m.issues, m.problem, m.terms, m.term_weights, m.received_at, m.closed_at, m.source,
-       m.channel, m.order_token, m.amount_fen, m.state, m.lane, im.incident_id
+       m.channel, m.order_token, m.product_token, m.lot_token, m.event_on, m.amount_fen, m.state, m.lane, im.incident_id
 FROM complainant_membership cm
 JOIN party p ON p.record_id = cm.record_id AND p.role IN ('filer', 'principal')
 JOIN matter m ON m.id = p.matter_id

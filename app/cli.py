@@ -168,7 +168,7 @@ def serve(
         for _ in range(processes):
             boss.add([sys.executable, "-m", "app.cli", "web"])
         boss.add([sys.executable, "-m", "app.cli", "worker"])
-        boss.run(listener)
+        boss.run(listener, look_after=bundled.revive if bundled is not None else lambda: None)
         listener.close()
 
 
@@ -190,7 +190,8 @@ def web(fd: Annotated[int, typer.Option()]) -> None:
 
     from app.main import create_app
 
-    supervisor.die_with_parent()
+    if supervisor.orphaned():
+        return
     settings = Settings()
     assert settings.database_url is not None
     gc.freeze()  # what is loaded by now stays: collections need not walk it again
@@ -208,8 +209,9 @@ def worker(
 
     from app import worker as work
 
+    if supervisor.orphaned():
+        return
     if fd is not None:
-        supervisor.die_with_parent()
         os.close(fd)
     settings = Settings()
     with _database(settings) as (url, _, _):
@@ -385,12 +387,12 @@ def _write(out: Path | None, header: list[str], rows: list[list[Any]]) -> None:
     if out is None:
         writer = csv.writer(sys.stdout)
         writer.writerow(header)
-        writer.writerows(rows)
+        writer.writerows([[reports.cell(v) for v in row] for row in rows])
         return
     with out.open("w", encoding="utf-8", newline="") as handle:
         file_writer = csv.writer(handle)
         file_writer.writerow(header)
-        file_writer.writerows(rows)
+        file_writer.writerows([[reports.cell(v) for v in row] for row in rows])
     console.print(f"{len(rows)} rows written to {out}")
 
 

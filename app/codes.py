@@ -73,7 +73,9 @@ class _Gazetteer:
 def _gazetteer() -> _Gazetteer:
     names: dict[str, str] = {}
     found: dict[str, tuple[set[str], bool]] = {}
-    for city in shipped("regions")["cities"]:
+    regions = shipped("regions")
+    names[regions["province"]["code"]] = regions["province"]["name"]
+    for city in regions["cities"]:
         names[city["code"]] = city["name"]
         short = city["name"].removesuffix("市")
         for written in {city["name"], short} if len(short) >= 2 and short != city["name"] else {city["name"]}:
@@ -94,7 +96,7 @@ def region_name(code: str | None) -> str | None:
         return None
     known = _gazetteer().names
     name = known.get(code)
-    if name and not code.endswith("00"):
+    if name and len(code) == 6 and not code.endswith("00"):
         city = known.get(code[:4] + "00", "")
         return name if city == "省直辖县级行政区划" else city + name
     return name

@@ -14,7 +14,6 @@ from ml.tokens import TOKEN_VERSION, Field, Tokens, field_of
 
 MAX_CANDIDATES = 60
 _PER_KEY = 30
-MAX_PROFILE_TOKENS = 400
 
 # Contacts that a household, an agent or a shop counter shares (Art. 17(4)).
 _SHARED = frozenset({Field.PHONE, Field.ADDRESS, Field.WECHAT, Field.ID})
@@ -45,7 +44,9 @@ WITH record AS (
   INSERT INTO complainant_record (id, letter_id, role, tokens, token_version, key_id) VALUES ($1, $2, $3, $4::text::bigint[], $5, $6)
 ), person AS (
   INSERT INTO complainant (id, tokens, records) VALUES ($7, $8::text::bigint[], 1)
-  ON CONFLICT (id) DO UPDATE SET tokens = excluded.tokens, records = complainant.records + 1
+  -- Two records of one person may share no key and so no lock: the union is made here, not from what was read.
+  ON CONFLICT (id) DO UPDATE SET records = complainant.records + 1, tokens = ARRAY(
+    SELECT DISTINCT t FROM unnest(excluded.tokens || complainant.tokens) AS t LIMIT 400)
 ), keys AS (
   INSERT INTO complainant_key (token, complainant_id, token_version)
   SELECT unnest($9::bigint[]), $7, $5 ON CONFLICT DO NOTHING
@@ -75,10 +76,9 @@ async def link(connection: Connection, letter_id: uuid.UUID, role: str, tokens: 
         # Why the strongest others were not joined: a rule, or too few bits.
         "others": [{"complainant_id": str(k), **e.as_json()} for k, e in scored[1 if winner else 0 :][:3]],
     }
-    profile = list(dict.fromkeys((*tokens.comparison, *(profiles[winner] if winner else ()))))[:MAX_PROFILE_TOKENS]
     record_id = new_id()
     await connection.execute(
-        _JOIN, record_id, letter_id, role, to_array(tokens.comparison), TOKEN_VERSION, key_id, complainant_id, to_array(profile),
+        _JOIN, record_id, letter_id, role, to_array(tokens.comparison), TOKEN_VERSION, key_id, complainant_id, to_array(tokens.comparison),
         list(tokens.keys), new_id(), "triage", to_json(evidence),
     )  # fmt: skip
     return Linked(record_id, complainant_id, role, winner is not None, evidence, _shared(tokens, profiles, scored, winner))
@@ -110,7 +110,9 @@ ORDER BY m.received_at DESC, m.id LIMIT 200
 """
 
 
-async def read(connection: Connection, complainant_id: uuid.UUID, *, lanes: Sequence[str]) -> dict[str, Any]:
+async def read(
+    connection: Connection, complainant_id: uuid.UUID, *, lanes: Sequence[str], jurisdictions: Sequence[str]
+) -> dict[str, Any]:
     """Members, evidence and history. A merged id answers with merged_into. lanes: what the caller may see; that a
     report exists is hidden from everyone else (Art. 37)."""
     row = await connection.fetchrow("SELECT id, records, merged_into, created_at FROM complainant WHERE id = $1", complainant_id)
@@ -119,6 +121,11 @@ async def read(connection: Connection, complainant_id: uuid.UUID, *, lanes: Sequ
     if row["merged_into"]:
         return {"id": row["id"], "merged_into": row["merged_into"]}
     matters = [dict(r) for r in await connection.fetch(_HISTORY, complainant_id) if r["lane"] in lanes]
+    matters = [m for m in matters if any(m["district"].startswith(j) for j in jurisdictions)]
+    if not matters:
+        raise NotFound("no such complainant")
+    if "report" not in lanes:
+        matters = [{**m, "kind": m["lane"]} for m in matters]
     members = await connection.fetch(
         "SELECT cm.record_id, cm.origin, cm.actor, cm.evidence, cm.valid_from, r.letter_id, r.role "
         "FROM complainant_membership cm JOIN complainant_record r ON r.id = cm.record_id "

@@ -52,9 +52,18 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """A driver connection in autocommit: for one statement that needs no transaction of its own."""
+        """A driver connection in autocommit: for one statement that needs no transaction of its own. The pool does not
+        see what happens on it, so a connection that the server ended is thrown away here."""
         async with self.engine.connect() as connection:
-            yield await _driver(connection)
+            driver = await _driver(connection)
+            while driver.is_closed():  # it ended while nobody used it
+                await connection.invalidate()
+                driver = await _driver(connection)
+            try:
+                yield driver
+            except (asyncpg.InterfaceError, asyncpg.PostgresConnectionError, OSError):
+                await connection.invalidate()
+                raise
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -67,6 +76,9 @@ class Database:
         """A read-only transaction with a statement timeout: reports can neither write nor run on."""
         async with self.engine.connect() as connection:
             driver = await _driver(connection)
+            while driver.is_closed():
+                await connection.invalidate()
+                driver = await _driver(connection)
             async with driver.transaction(readonly=True):
                 await driver.execute(f"SET LOCAL statement_timeout = {int(timeout_seconds * 1000)}")
                 yield connection

@@ -11,6 +11,7 @@ import importlib.util
 import json
 import os
 import pwd
+import re
 import secrets
 import shutil
 import subprocess
@@ -115,24 +116,23 @@ class EmbeddedPostgres:
         return loaded
 
     def _cluster(self) -> Path:
-        """The cluster's folder: in the data folder, or, where `nobody` can't reach that, under /var/lib/triage with a
-        link left behind."""
+        """The cluster's place: in the data folder, or, where `nobody` can't reach that, under /var/lib/triage with a link
+        left behind. That store is named by a secret of the data folder: a folder made anew never meets an old cluster."""
         place = self.folder / "postgres"
         if place.is_symlink() or place.exists():
             return place.resolve()
         if self._user is not None and not self._reachable(self.folder, "-x"):
-            store = _ROOT_STORE / hashlib.sha256(str(self.folder).encode()).hexdigest()[:16] / "postgres"
+            name = hashlib.sha256((str(self.folder) + self._secrets()["postgres"]).encode()).hexdigest()[:16]
+            store = _ROOT_STORE / name / "postgres"
             store.parent.mkdir(parents=True, exist_ok=True)
+            for folder in (_ROOT_STORE, store.parent):
+                folder.chmod(0o755)  # whatever the umask: nobody must pass
             place.symlink_to(store)
-            place = store
-        place.mkdir(mode=0o700, exist_ok=True)
-        if self._user is not None:
-            os.chown(place, self._user.pw_uid, self._user.pw_gid)
-        return place
+        return place.resolve()
 
     def _socket_folder(self) -> Path:
         cluster = (self.folder / "postgres").resolve()
-        if len(str(cluster)) < _SOCKET_LIMIT - 20:
+        if len(os.fsencode(cluster)) < _SOCKET_LIMIT - 20 and re.fullmatch(r"[\w./-]+", str(cluster), re.ASCII):
             return cluster
         return Path(tempfile.gettempdir()) / f"triage-{hashlib.sha256(str(cluster).encode()).hexdigest()[:12]}"
 
@@ -184,24 +184,26 @@ class EmbeddedPostgres:
         return result
 
     def _initialise(self, cluster: Path) -> None:
-        password = cluster.parent / f".pw-{secrets.token_hex(4)}"
+        """Made beside its place and renamed when whole: an interrupted initdb leaves nothing that looks like a cluster."""
+        unfinished = cluster.with_name("postgres.new")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(mode=0o700)
+        password = unfinished.with_name("postgres.pw")
         write_secret(password, self._secrets()["postgres"])
         if self._user is not None:
-            os.chown(password, self._user.pw_uid, self._user.pw_gid)
+            for made in (unfinished, password):
+                os.chown(made, self._user.pw_uid, self._user.pw_gid)
         try:
             self._run_as(
                 [
-                    str(self._binaries() / "initdb"), "-D", str(cluster), "-U", "postgres", "--encoding=UTF8",
+                    str(self._binaries() / "initdb"), "-D", str(unfinished), "-U", "postgres", "--encoding=UTF8",
                     "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C",
                     "--auth=scram-sha-256", f"--pwfile={password}", "--no-instructions",
                 ]
             )  # fmt: skip
-        except Unavailable:
-            for left in cluster.iterdir():
-                shutil.rmtree(left) if left.is_dir() else left.unlink()
-            raise
         finally:
             password.unlink(missing_ok=True)
+        unfinished.rename(cluster)
 
     def _launch(self, cluster: Path) -> None:
         socket = self._socket_folder()
@@ -239,13 +241,18 @@ class EmbeddedPostgres:
             time.sleep(0.05)
 
     def _running(self) -> bool:
-        pidfile = (self.folder / "postgres").resolve() / "postmaster.pid"
+        """A postmaster of this very cluster; a number that another process has by now is not it."""
+        cluster = (self.folder / "postgres").resolve()
         try:
-            pid = int(pidfile.read_text().split("\n", 1)[0])
-            name = Path(f"/proc/{pid}/comm").read_text().strip()
+            pid = int((cluster / "postmaster.pid").read_text().split("\n", 1)[0])
+            return os.path.realpath(f"/proc/{pid}/cwd") == str(cluster)
         except (OSError, ValueError):
             return False
-        return name == "postgres"
+
+    def revive(self) -> None:
+        """Starts an owned server again that ended by itself."""
+        if self._process is not None and self._process.poll() is not None:
+            self._launch(self._cluster())
 
     def _accepts(self) -> bool:
         socket = self._socket_folder()

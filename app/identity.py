@@ -41,9 +41,9 @@ class Principal:
     def has(self, *roles: str) -> bool:
         return bool(self.roles & set(roles))
 
-    def covers(self, district: str | None) -> bool:
-        """A matter without a district belongs to whoever has the whole jurisdiction: the intake desk finds its place."""
-        return district is None or any(district.startswith(j) for j in self.jurisdictions)
+    def covers(self, district: str) -> bool:
+        """district: a matter's; where no place was found, the whole jurisdiction's code, for its own people to sort."""
+        return any(district.startswith(j) for j in self.jurisdictions)
 
 
 class Identity:

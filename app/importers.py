@@ -6,6 +6,7 @@ headers recognise it. Nothing of a row is lost: columns that no field takes are 
 
 import csv
 import hashlib
+import io
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,8 @@ from pydantic import ValidationError
 from app.calendar import SHANGHAI
 from app.errors import Invalid
 from app.intake import Complaint
+
+csv.field_size_limit(10**7)
 
 _TIME_FORMATS = (
     "%Y-%m-%d %H:%M:%S", "%Y/%m/%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y/%m/%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d", "%Y/%m/%d",
@@ -131,7 +134,11 @@ def read_table(path: Path) -> Iterator[list[Any]]:
             content = raw.decode("utf-8-sig")
         except UnicodeDecodeError:
             content = raw.decode("gb18030", "replace")
-        yield from csv.reader(content.splitlines(keepends=True))
+        reader = csv.reader(io.StringIO(content, newline=""), strict=True)
+        try:
+            yield from reader
+        except csv.Error as error:
+            raise Invalid.field("file", f"line {reader.line_num}: {error}") from None
     else:
         raise Invalid.field("file", f"{path.suffix or 'no suffix'} is not supported; XLSX and CSV are")
 

@@ -16,7 +16,6 @@ from app.importers import ColumnMapping, Row
 from app.intake import Letter, Receipt
 from app.reading import count_terms, load_frequencies
 from app.triage import House, triage
-from ml import text
 
 _BATCH = 500
 _HOLD_SECONDS = 6 * 3600.0
@@ -47,8 +46,6 @@ async def import_file(
     headers = [str(h).strip() if h is not None else "" for h in next(table, [])]
     chosen = mapping or importers.choose([h for h in headers if h], importers.shipped_mappings())
     now = datetime.now(UTC)
-    terms: Counter[int] = Counter()
-    counted = 0
     batch: list[tuple[Row, Letter]] = []
     for row in importers.rows(table, chosen, headers, received_on=received_on):
         done.rows += 1
@@ -59,23 +56,23 @@ async def import_file(
         history = as_history if as_history is not None else now - received > timedelta(days=house.settings.history_days)
         batch.append((row, Letter.make(source, row.body, now=now, history=history)))
         if len(batch) >= _BATCH:
-            counted += await _receive(house, batch, done, terms, actor)
+            await _receive(house, batch, done, actor)
             batch = []
             progress("receive", done.rows, None)
     if batch:
-        counted += await _receive(house, batch, done, terms, actor)
+        await _receive(house, batch, done, actor)
     progress("receive", done.rows, done.rows)
-    if counted:
-        async with house.database.transaction() as connection:
-            await count_terms(connection, terms, counted)
     async with house.database.connection() as connection:
         house.reader.frequencies = await load_frequencies(connection)
     done.triaged = await triage_source(house, source, progress=progress)
     return done
 
 
-async def _receive(house: House, batch: Sequence[tuple[Row, Letter]], done: Imported, terms: Counter[int], actor: str) -> int:
-    """Gives how many new history letters' terms were counted: their weights are then right from the first one on."""
+async def _receive(house: House, batch: Sequence[tuple[Row, Letter]], done: Imported, actor: str) -> None:
+    """Letters and their terms' counts in one transaction: when history is triaged, weights are right from the first
+    letter on, and an import that was killed counts nothing twice or never."""
+    terms: Counter[int] = Counter()
+    created: list[uuid.UUID] = []
     counted = 0
     async with house.database.transaction() as connection:
         answers = await intake.receive(
@@ -89,14 +86,15 @@ async def _receive(house: House, batch: Sequence[tuple[Row, Letter]], done: Impo
                 done.known += 1
                 continue
             done.received += 1
+            created.append(letter.id)
             if row.rest:
                 await intake.supplement(connection, house.vault, letter.id, "import", dict(row.rest), actor)
             if letter.history:
                 counted += 1
-                masked = text.mask_personal(text.normalise(letter.body.text))
-                terms.update(house.reader.tokeniser.opaque("term", t) for t in text.terms(masked))
-        await audit.record(connection, actor, "import", "letter", [letter.id for _, letter in batch])
-    return counted
+                terms.update(house.reader.read(letter).terms.keys())
+        if counted:
+            await count_terms(connection, terms, counted)
+        await audit.record(connection, actor, "import", "letter", created)
 
 
 async def triage_source(

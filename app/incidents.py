@@ -128,8 +128,10 @@ async def assign(
 def _choose(
     matter: Features, known: Mapping[uuid.UUID, tuple[str, int, Profile]]
 ) -> tuple[uuid.UUID | None, list[tuple[Any, Any]]]:
-    """A closed incident takes no new matter: that would be a recurrence."""
-    return engine.assign(matter, {k: p for k, (state, _, p) in known.items() if state != "closed"})
+    """A closed incident takes no later matter: that would be a recurrence. One of its own time it still takes, so that
+    history imported afterwards finds its place; too long a silence is the engine's rule."""
+    fitting = {k: p for k, (state, _, p) in known.items() if state != "closed" or matter.at <= p.last_at}
+    return engine.assign(matter, fitting)
 
 
 _JOIN = """
@@ -249,8 +251,10 @@ def _stored(profile: Profile) -> tuple[str, str, str, str]:
 
 
 _UNFOLDED = """
-SELECT im.id, m.copy_of IS NULL AND m.sequence = 1 AS teaches, m.event_at, m.merchant_id, m.issues, m.district, m.terms, m.term_weights
+SELECT im.id, m.copy_of IS NULL AND m.sequence = 1 AS teaches, m.event_at, m.merchant_id, m.issues, m.district, m.terms, m.term_weights,
+       m.product_token, m.lot_token, m.place_tokens, coalesce(r.stated, false) AS stated
 FROM incident_membership im JOIN matter m ON m.id = im.matter_id
+LEFT JOIN respondent r ON r.matter_id = m.id AND r.sequence = 1 AND r.valid_to IS NULL
 WHERE im.incident_id = $1 AND NOT im.folded ORDER BY im.id LIMIT $2
 """
 
@@ -273,7 +277,9 @@ async def fold(connection: Connection, incident_id: uuid.UUID, *, limit: int = 2
         profile.absorb(
             Features(
                 at=member["event_at"], merchant=str(member["merchant_id"]) if member["merchant_id"] else None,
-                merchant_stated=True, issues=tuple(member["issues"]), district=member["district"],
+                merchant_stated=member["stated"], issues=tuple(member["issues"]),
+                district=member["district"] if len(member["district"]) > 2 else None, product=member["product_token"],
+                lot=member["lot_token"], places=tuple(member["place_tokens"]),
                 terms=dict(zip(member["terms"], member["term_weights"], strict=True)),
             )
         )  # fmt: skip
@@ -291,6 +297,17 @@ async def fold(connection: Connection, incident_id: uuid.UUID, *, limit: int = 2
     return len(members)
 
 
+_SEEN = """
+SELECT count(DISTINCT im.matter_id) AS matters, count(DISTINCT im.matter_id) FILTER (WHERE m.lane = 'complaint') AS complaints,
+       count(DISTINCT cm.complainant_id) FILTER (WHERE m.lane = 'complaint') AS people, count(DISTINCT cm.complainant_id) AS people_all,
+       count(DISTINCT im.matter_id) FILTER (WHERE m.lane = 'complaint' AND cm.complainant_id IS NULL) AS unidentified
+FROM incident_membership im
+JOIN matter m ON m.id = im.matter_id
+LEFT JOIN party p ON p.matter_id = m.id AND p.role IN ('filer', 'principal')
+LEFT JOIN complainant_membership cm ON cm.record_id = p.record_id AND cm.valid_to IS NULL
+WHERE im.valid_to IS NULL AND im.incident_id = $1 AND m.lane = ANY($2)
+  AND EXISTS (SELECT 1 FROM unnest($3::text[]) j WHERE starts_with(m.district, j))
+"""
 COUNTS = """
 SELECT im.incident_id,
        count(DISTINCT im.matter_id) FILTER (WHERE m.lane = 'complaint') AS complaints,
@@ -374,27 +391,32 @@ def title(read: ReadLetter, merchant_name: str | None) -> str:
 
 
 _SAMPLE = """
-SELECT m.letter_id FROM incident_membership im JOIN matter m ON m.id = im.matter_id
-WHERE im.incident_id = $1 AND im.valid_to IS NULL AND m.copy_of IS NULL ORDER BY m.event_at, m.id LIMIT 4
+SELECT DISTINCT ON (cm.complainant_id) m.letter_id FROM incident_membership im JOIN matter m ON m.id = im.matter_id
+JOIN party p ON p.matter_id = m.id AND p.role IN ('filer', 'principal')
+JOIN complainant_membership cm ON cm.record_id = p.record_id AND cm.valid_to IS NULL
+WHERE im.incident_id = $1 AND im.valid_to IS NULL AND m.copy_of IS NULL ORDER BY cm.complainant_id LIMIT 8
 """
+_LEAST_PEOPLE = 3
 
 
 async def retitle(connection: Connection, vault: Vault, reader: Reader, incident_id: uuid.UUID) -> None:
-    """Names an incident without a merchant by the words that most members share, and at least three do. Stored terms
-    can't be read back: the words come from a few members' letters."""
+    """Names an incident without a merchant by the words that its members share. Stored terms can't be read back: the
+    words come from some letters, and only those that at least three people use leave them."""
     row = await connection.fetchrow("SELECT * FROM incident WHERE id = $1", incident_id)
     if row["merchant_id"] is not None:
         return
-    least = max(3, row["complaints"] // 3)
     weighed = zip(row["terms"], row["term_counts"], row["term_weights"], strict=True)
     # Said by most, telling, and long enough to mean something.
-    shared = {t: c * c * w for t, c, w in weighed if c >= least}
+    shared = {t: c * c * w for t, c, w in weighed if c >= _LEAST_PEOPLE}
     words: dict[int, str] = {}
+    users: dict[int, int] = {}
     for sample in await connection.fetch(_SAMPLE, incident_id):
-        words |= reader.words(await open_letter(connection, vault, sample["letter_id"]), shared)
+        for token, word in reader.words(await open_letter(connection, vault, sample["letter_id"]), shared).items():
+            words[token] = word
+            users[token] = users.get(token, 0) + 1
     best: list[str] = []
     for token in sorted(words, key=lambda t: (-shared[t] * len(words[t]), t)):
-        if not any(words[token] in b or b in words[token] for b in best):
+        if users[token] >= _LEAST_PEOPLE and not any(words[token] in b or b in words[token] for b in best):
             best.append(words[token])
     issue = next(iter(ranked(row["profile"]["issues"])), None)
     if best:
@@ -409,33 +431,44 @@ SELECT im.matter_id, m.letter_id, m.lane, m.kind, m.state, m.track, m.district, 
         WHERE p.matter_id = m.id AND p.role IN ('filer', 'principal') LIMIT 1) AS complainant_id
 FROM incident_membership im JOIN matter m ON m.id = im.matter_id
 WHERE im.incident_id = $1 AND im.valid_to IS NULL AND m.lane = ANY($2)
+  AND EXISTS (SELECT 1 FROM unnest($5::text[]) j WHERE starts_with(m.district, j))
 ORDER BY m.event_at, m.id LIMIT $3 OFFSET $4
 """
 
 
 async def read(
-    connection: Connection, incident_id: uuid.UUID, *, lanes: Sequence[str], limit: int = 100, offset: int = 0
+    connection: Connection,
+    incident_id: uuid.UUID,
+    *,
+    lanes: Sequence[str],
+    jurisdictions: Sequence[str],
+    limit: int = 100,
+    offset: int = 0,
 ) -> dict[str, Any]:
-    """Members with evidence. Counts over all lanes only for callers who may know that reports exist (Art. 37)."""
+    """Members with evidence, of the lanes and places the caller may see; an incident without any of those is not there
+    for him, or it would tell that a report exists (Art. 37)."""
     row = await connection.fetchrow("SELECT * FROM incident WHERE id = $1", incident_id)
     if row is None:
         raise NotFound("no such incident")
     if row["merged_into"]:
         return {"id": row["id"], "merged_into": row["merged_into"]}
-    counts = await connection.fetchrow(COUNTS, [incident_id])
-    figures = {k: counts[k] for k in ("complaints", "people", "unidentified")} if counts else {}
-    if counts and "report" in lanes:
+    counts = await connection.fetchrow(_SEEN, incident_id, list(lanes), list(jurisdictions))
+    if not counts["matters"]:
+        raise NotFound("no such incident")
+    members = await connection.fetch(_MEMBERS, incident_id, list(lanes), limit, offset, list(jurisdictions))
+    figures = {k: counts[k] for k in ("complaints", "people", "unidentified")}
+    if "report" in lanes:
         figures |= {"matters": counts["matters"], "people_all": counts["people_all"]}
     profile = row["profile"]
-    members = await connection.fetch(_MEMBERS, incident_id, list(lanes), limit, offset)
     return {
         "id": row["id"], "merged_into": None, "state": row["state"], "scope": row["scope"], "title": row["title"],
         "merchant_id": row["merchant_id"], "first_at": row["first_at"], "last_at": row["last_at"], "closed_at": row["closed_at"],
         "recurrence_of": row["recurrence_of"], **figures,
-        "issues": ranked(profile["issues"]), "districts": [
-            {"code": c, "name": region_name(c), "matters": n} for c, n in ranked(profile["districts"])
+        "issues": ranked(profile["issues"]),
+        "districts": [{"code": c, "name": region_name(c), "matters": n} for c, n in ranked(profile["districts"])],
+        "members": [
+            {**dict(m), **({} if "report" in lanes else {"kind": m["lane"]})} for m in members
         ],
-        "members": [{**dict(m), "evidence": m["evidence"]} for m in members],
     }  # fmt: skip
 
 

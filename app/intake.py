@@ -59,11 +59,11 @@ def _only_text(value: object) -> object:
     return value
 
 
-_Clean = Annotated[str, StringConstraints(strict=True), AfterValidator(_clean)]
+Clean = Annotated[str, StringConstraints(strict=True), AfterValidator(_clean)]
 # Absent, or text of at most 60, 200 or 400 characters; blank is absent.
-Word = Annotated[Annotated[_Clean, Field(max_length=60)] | None, BeforeValidator(_blank_is_absent)]
-Line = Annotated[Annotated[_Clean, Field(max_length=200)] | None, BeforeValidator(_blank_is_absent)]
-Place = Annotated[Annotated[_Clean, Field(max_length=400)] | None, BeforeValidator(_blank_is_absent)]
+Word = Annotated[Annotated[Clean, Field(max_length=60)] | None, BeforeValidator(_blank_is_absent)]
+Line = Annotated[Annotated[Clean, Field(max_length=200)] | None, BeforeValidator(_blank_is_absent)]
+Place = Annotated[Annotated[Clean, Field(max_length=400)] | None, BeforeValidator(_blank_is_absent)]
 Moment = Annotated[datetime | None, BeforeValidator(_blank_is_absent), BeforeValidator(_only_text)]
 Required = Annotated[str, StringConstraints(strict=True, strip_whitespace=True, min_length=1), AfterValidator(_clean)]
 
@@ -137,7 +137,9 @@ class Complaint(_Shape):
 
     external_id: Annotated[Required, StringConstraints(max_length=200)]
     text: Annotated[Required, StringConstraints(max_length=MAX_TEXT)]
-    channel: Word = None
+    channel: Annotated[
+        Annotated[Clean, Field(max_length=40, pattern=r"^[\w.+()-]+$")] | None, BeforeValidator(_blank_is_absent)
+    ] = None
     received_at: Annotated[Moment, AfterValidator(lambda v: v if v is None else _zoned(v))] = None
     event_date: Annotated[
         date | None,
@@ -286,7 +288,7 @@ def _revive(content: dict[str, Any]) -> dict[str, Any]:
 
 _CLAIM = """
 UPDATE letter SET attempts = attempts + 1,
-       next_attempt_at = clock_timestamp() + make_interval(secs => least(5 * power(3, attempts), 3600))
+       next_attempt_at = clock_timestamp() + make_interval(secs => least(5 * power(3, least(attempts, 8)), 3600))
 WHERE id IN (SELECT id FROM letter WHERE state = 'received' AND next_attempt_at <= clock_timestamp()
              ORDER BY event_at, id LIMIT $1 FOR UPDATE SKIP LOCKED)
 RETURNING id, attempts, event_at

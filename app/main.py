@@ -9,7 +9,7 @@ import asyncpg
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -80,18 +80,6 @@ def create_app(settings: Settings, database_url: str) -> FastAPI:
         found.status, found.title = error.status_code, str(error.detail)
         return problem(found)
 
-    @app.exception_handler(Exception)
-    async def unknown(request: Request, error: Exception) -> Response:
-        # The class only: messages of database errors quote values.
-        log.error(
-            "%s %s failed: %s", request.method, request.scope.get("route") and request.scope["route"].path, type(error).__name__
-        )
-        if isinstance(error, PoolTimeout | asyncpg.PostgresConnectionError | OSError) or (
-            isinstance(error, SQLAlchemyError) and not isinstance(error, TypeError)
-        ):
-            return problem(Unavailable("the database does not answer; try again"))
-        return problem(TriageError("an unexpected error; the complaint, if one was sent and acknowledged, is safe"))
-
     app.add_middleware(_Limited)
     app.add_middleware(_Counted, counter=requests)
 
@@ -119,7 +107,8 @@ def create_app(settings: Settings, database_url: str) -> FastAPI:
 
 
 class _Counted:
-    """Counts answers. Plain ASGI: the convenient kind of middleware costs more than a claim."""
+    """Counts answers, and answers for errors that nobody expected. Plain ASGI: the convenient kind of middleware costs
+    more than a claim. Outermost, so that no server logs such an error's text: database errors quote values."""
 
     def __init__(self, app: ASGIApp, counter: Counter) -> None:
         self._app, self._counter = app, counter
@@ -129,17 +118,32 @@ class _Counted:
             await self._app(scope, receive, send)
             return
 
+        started = False
+
         async def counted(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 route = scope.get("route")
                 self._counter.labels(route.path if route else "none", message["status"]).inc()
             await send(message)
 
-        await self._app(scope, receive, counted)
+        try:
+            await self._app(scope, receive, counted)
+        except Exception as error:
+            log.error("%s failed: %s", scope["method"], type(error).__name__)
+            if not started:
+                await problem(_unexpected(error))(scope, receive, counted)
+
+
+def _unexpected(error: Exception) -> TriageError:
+    if isinstance(error, PoolTimeout | DisconnectionError | asyncpg.PostgresConnectionError | asyncpg.InterfaceError | OSError):
+        return Unavailable("the database does not answer; try again")
+    return TriageError("an unexpected error; the complaint, if one was sent and acknowledged, is safe")
 
 
 class _Limited:
-    """Refuses bodies over MAX_BODY_BYTES with a problem document, told or untold length alike."""
+    """Refuses NUL in the address, and bodies over MAX_BODY_BYTES, told or untold length alike."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -147,6 +151,11 @@ class _Limited:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        if b"%00" in scope.get("raw_path", b"") or b"%00" in scope.get("query_string", b""):
+            found = TriageError("path or query: must not hold NUL", errors=[{"field": "query", "message": "must not hold NUL"}])
+            found.status, found.title = 422, "Invalid value"
+            await problem(found)(scope, receive, send)
             return
         told = next((v for k, v in scope["headers"] if k == b"content-length"), b"0")
         if told.isdigit() and int(told) > MAX_BODY_BYTES:

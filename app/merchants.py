@@ -14,6 +14,7 @@ from ml.linkage import UNIT, Evidence
 from ml.merchants import MerchantName
 
 _PER_KEY = 20
+_MOST = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +37,17 @@ WHERE merged_into IS NULL AND id IN (
 
 
 async def resolve(connection: Connection, written: Sequence[WrittenMerchant]) -> list[Resolved]:
-    """One merchant for each name written, the first being the matter's. Locks only where somebody new may be made."""
-    resolved = []
-    for one in written[:5]:
-        keys = _keys(one)
-        if not keys:
-            continue
-        found = await _find(connection, one, keys)
-        if found is None:
-            await lock(connection, STAGE_MERCHANT, keys)
-            found = await _find(connection, one, keys)
-        if found is None:
-            found = await _open(connection, one, keys)
-        resolved.append(found)
-    return resolved
+    """One merchant for each name written, the first being the matter's. Looks without locks first; then one ordered
+    lock over all that somebody new may be made of."""
+    wanted = [(one, keys) for one in written[:_MOST] if (keys := _keys(one))]
+    found = [await _find(connection, one, keys) for one, keys in wanted]
+    unknown = [key for (_, keys), resolved in zip(wanted, found, strict=True) if resolved is None for key in keys]
+    if unknown:
+        await lock(connection, STAGE_MERCHANT, unknown)
+    return [
+        resolved or await _find(connection, one, keys) or await _open(connection, one, keys)
+        for (one, keys), resolved in zip(wanted, found, strict=True)
+    ]
 
 
 def _keys(written: WrittenMerchant) -> list[str]:
@@ -124,24 +122,30 @@ async def read(
         raise NotFound("no such merchant")
     if row["merged_into"]:
         return {"id": row["id"], "merged_into": row["merged_into"]}
+    scope = (merchant_id, list(lanes), list(jurisdictions))
+    seen = (
+        "m.merchant_id = $1 AND m.lane = ANY($2) AND EXISTS (SELECT 1 FROM unnest($3::text[]) j WHERE starts_with(m.district, j))"
+    )
     names = await connection.fetch(
         "SELECT r.written_name AS name, count(*) AS complaints, max(r.shop) AS shop FROM respondent r JOIN matter m ON m.id = r.matter_id "
-        "WHERE m.merchant_id = $1 AND r.sequence = 1 AND r.valid_to IS NULL AND r.written_name IS NOT NULL AND m.lane = ANY($2) "
+        f"WHERE {seen} AND r.sequence = 1 AND r.valid_to IS NULL AND r.written_name IS NOT NULL "
         "GROUP BY r.written_name ORDER BY 2 DESC, 1 LIMIT 50",
-        merchant_id, list(lanes),
-    )  # fmt: skip
+        *scope,
+    )
     counts = await connection.fetchrow(
         "SELECT count(*) FILTER (WHERE lane = 'complaint') AS complaints, count(*) FILTER (WHERE lane = 'report') AS reports, "
         "count(*) FILTER (WHERE lane = 'complaint' AND closed_at IS NOT NULL) AS closed, "
         "count(*) FILTER (WHERE outcome = 'agreement') AS agreements, min(received_at) AS first_at, max(received_at) AS last_at "
-        "FROM matter WHERE merchant_id = $1 AND copy_of IS NULL AND lane = ANY($2) "
-        "AND (district IS NULL OR EXISTS (SELECT 1 FROM unnest($3::text[]) j WHERE district LIKE j || '%'))",
-        merchant_id, list(lanes), list(jurisdictions),
-    )  # fmt: skip
+        f"FROM matter m WHERE {seen} AND copy_of IS NULL",
+        *scope,
+    )
+    if counts["first_at"] is None:
+        raise NotFound("no such merchant")
     incidents = await connection.fetch(
-        "SELECT id, title, state, complaints, people_complaints AS people, first_at, last_at FROM incident "
-        "WHERE merchant_id = $1 AND merged_into IS NULL ORDER BY last_at DESC LIMIT 50",
-        merchant_id,
+        "SELECT i.id, i.title, i.state, count(*) AS complaints, min(m.event_at) AS first_at, max(m.event_at) AS last_at "
+        "FROM incident i JOIN incident_membership im ON im.incident_id = i.id AND im.valid_to IS NULL JOIN matter m ON m.id = im.matter_id "
+        f"WHERE i.merchant_id = $1 AND i.merged_into IS NULL AND {seen} GROUP BY i.id ORDER BY 6 DESC LIMIT 50",
+        *scope,
     )
     figures = dict(counts)
     if "report" not in lanes:

@@ -4,13 +4,13 @@ Personal values and free text are stored as SM4-GCM ciphertext bound to their ro
 and decrypts nothing.
 """
 
+import hashlib
 import json
 import os
 import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -18,10 +18,11 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes, hmac
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
+from app.database import Connection
 from app.embedded import write_secret
 from app.errors import Unavailable
 from app.settings import Settings
-from ml.text import mask_personal
+from ml.text import mask_personal, normalise
 
 _NONCE, _TAG = 12, 16
 
@@ -44,8 +45,6 @@ def load_keys(settings: Settings) -> Keys:
         raise Unavailable("TRIAGE_TOKEN_KEY and TRIAGE_ENCRYPTION_KEY must be set when DATABASE_URL is")
     path = settings.data / "keys.json"
     if not path.exists():
-        if (settings.data / "postgres" / "PG_VERSION").exists() and (settings.data / "loaded").exists():
-            raise Unavailable(f"{path} is gone: what it encrypted can't be read any more. Restore it from your backup")
         write_secret(path, json.dumps({"key_id": 1, "token": secrets.token_hex(32), "encryption": secrets.token_hex(16)}))
     made = json.loads(path.read_text())
     return Keys(made["key_id"], bytes.fromhex(made["token"]), bytes.fromhex(made["encryption"]))
@@ -67,6 +66,10 @@ class Vault:
         copy.update(message)
         return copy.finalize()
 
+    def fingerprint(self) -> bytes:
+        """Says whether both keys are the same, and nothing about them."""
+        return self.mac(b"check|" + hashlib.sha256(self._keys.encryption_key).digest())
+
     def encrypt(self, value: Mapping[str, Any] | str, context: str) -> bytes:
         plain = value.encode() if isinstance(value, str) else orjson.dumps(value)
         nonce = os.urandom(_NONCE)
@@ -87,6 +90,19 @@ class Vault:
         return loaded
 
 
+async def check_keys(connection: Connection, vault: Vault) -> None:
+    """Refuses keys other than those the database was filled with: letters would be unreadable, people strangers."""
+    mac = vault.fingerprint()
+    await connection.execute(
+        "INSERT INTO key_check (key_id, mac) VALUES ($1, $2) ON CONFLICT (key_id) DO NOTHING", vault.key_id, mac
+    )
+    if await connection.fetchval("SELECT mac FROM key_check WHERE key_id = $1", vault.key_id) != mac:
+        raise Unavailable(
+            "the keys are not those this database was filled with; restore keys.json (or TRIAGE_TOKEN_KEY and "
+            "TRIAGE_ENCRYPTION_KEY) from your backup"
+        )
+
+
 def mask_name(value: str | None) -> str | None:
     if not value:
         return None
@@ -100,19 +116,27 @@ def mask_number(value: str | None) -> str | None:
     return f"{value[:3]}****{value[-4:]}" if len(value) > 7 else "*" * len(value)
 
 
-_MASKS: dict[str, Callable[[str], str | None]] = {
-    "name": mask_name, "phone": mask_number, "id_no": mask_number, "wechat": mask_number, "account": mask_number,
-    "email": lambda v: re.sub(r"^(.).*@", r"\1***@", v), "address": lambda v: re.sub(r"\d", "*", v),
-}  # fmt: skip
+def _mask_email(value: str) -> str | None:
+    return re.sub(r"^(.).*@", r"\1***@", value) if "@" in value else mask_number(value)
+
+
+def _mask_address(value: str) -> str:
+    return re.sub(r"[\d〇零一二三四五六七八九十]+(?=[\d号栋幢座单元室楼层-]|$)|\d", "*", value)
+
+
+_SHOWN = frozenset({"province", "city", "district"})
+_MASKS: dict[str, Callable[[str], str | None]] = {"name": mask_name, "email": _mask_email, "address": _mask_address}
 
 
 def mask_person(person: Mapping[str, str | None]) -> dict[str, str | None]:
-    return {k: (_MASKS[k](v) if v and k in _MASKS else v) for k, v in person.items() if v}
+    """Whatever is not known to be harmless is masked as a number is."""
+    return {k: v if k in _SHOWN else _MASKS.get(k, mask_number)(v) for k, v in person.items() if v}
 
 
-def mask_text(text: str) -> str:
-    return mask_personal(text)
-
-
-def ensure_private(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+def mask_text(text: str, *known: str | None) -> str:
+    """known: values that stand elsewhere in the letter (a name, a phone), masked wherever the text repeats them."""
+    masked = mask_personal(normalise(text))
+    for value in known:
+        if value and len(value) >= 2:
+            masked = masked.replace(normalise(value), "***")
+    return masked

@@ -100,7 +100,7 @@ class Reader:
 
     def read(self, letter: Letter) -> ReadLetter:
         body = letter.body
-        masked = text.mask_personal(text.normalise(body.text))[:_MAX_READ]
+        masked = text.mask_personal(text.normalise(body.text[: 2 * _MAX_READ]))[:_MAX_READ]
         reading = classification.read(masked, product=body.product or "")
         if body.declared_kind and reading.kind in ("complaint", "report", "enquiry", "other_department"):
             # A registration is a legal fact; only 'both' and what needs another desk is read against it.
@@ -151,7 +151,7 @@ class Reader:
 
     def words(self, letter: Letter, tokens: Container[int]) -> dict[int, str]:
         """Readable words behind some of a letter's terms: titles need them, storage does not."""
-        masked = text.mask_personal(text.normalise(letter.body.text))[:_MAX_READ]
+        masked = text.mask_personal(text.normalise(letter.body.text[: 2 * _MAX_READ]))[:_MAX_READ]
         return {t: w for w in text.terms(masked) if (t := self.tokeniser.opaque("term", w)) in tokens}
 
     def _people(self, letter: Letter) -> tuple[tuple[str, Tokens], ...]:

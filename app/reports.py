@@ -5,6 +5,7 @@ Counted are matters of the period by the event's time (history) or receipt (live
 distinct complainants after linking.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -78,7 +79,10 @@ class Scope:
 
 def period_of(first: date | None, last: date | None, *, days: int = 90) -> Period:
     end = last or local_day(datetime.now(UTC))
-    start = first or end - timedelta(days=days - 1)
+    start = first or (end - timedelta(days=days - 1) if end.year >= 2000 else end)
+    for name, day in (("from", start), ("to", end)):
+        if not 2000 <= day.year <= 2100:
+            raise Invalid.field(name, "must lie between 2000 and 2100")
     if start > end:
         raise Invalid.field("from", "must not lie after to")
     return Period(start, end)
@@ -87,7 +91,7 @@ def period_of(first: date | None, last: date | None, *, days: int = 90) -> Perio
 # Matters in scope, in every report the same.
 _IN_SCOPE = """
   m.event_at >= :start AND m.event_at < :end AND m.lane = ANY(:lanes) AND m.copy_of IS NULL
-  AND (m.district IS NULL OR EXISTS (SELECT 1 FROM unnest(:jurisdictions) AS j WHERE starts_with(m.district, j)))
+  AND EXISTS (SELECT 1 FROM unnest(:jurisdictions) AS j WHERE starts_with(m.district, j))
   AND (CAST(:district AS text) IS NULL OR starts_with(m.district, CAST(:district AS text)))
   AND (CAST(:source AS text) IS NULL OR m.source = CAST(:source AS text))
 """
@@ -176,9 +180,9 @@ async def repeat_complainants(
         text(
             "SELECT cm.complainant_id AS id, count(*) AS copies FROM matter m JOIN party p ON p.matter_id = m.id "
             "JOIN complainant_membership cm ON cm.record_id = p.record_id AND cm.valid_to IS NULL "
-            "WHERE m.copy_of IS NOT NULL AND cm.complainant_id = ANY(:ids) AND m.event_at >= :start AND m.event_at < :end GROUP BY 1"
-        ),
-        {"ids": [r["id"] for r in rows], "start": scope.period.bounds[0], "end": scope.period.bounds[1]},
+            f"WHERE cm.complainant_id = ANY(:ids) AND {_IN_SCOPE.replace('m.copy_of IS NULL', 'm.copy_of IS NOT NULL')} GROUP BY 1"
+        ).bindparams(bindparam("lanes", type_=ARRAY(Text)), bindparam("jurisdictions", type_=ARRAY(Text))),
+        {**scope.arguments(), "ids": [r["id"] for r in rows]},
     )
     copied = {r.id: r.copies for r in copies}
     for row in rows:
@@ -258,6 +262,17 @@ async def tracks(connection: AsyncConnection, scope: Scope) -> list[dict[str, An
         row["recovered_fen"] = int(row["recovered_fen"] or 0)
         row["days_to_close"] = float(row["days_to_close"]) if row["days_to_close"] is not None else None
     return rows
+
+
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
+
+def cell(value: Any) -> Any:
+    """A value for a CSV or XLSX cell: what a spreadsheet would take for a formula is quoted, control characters go."""
+    if not isinstance(value, str):
+        return value
+    clean = _UNPRINTABLE.sub("", value)
+    return "'" + clean if clean[:1] in tuple("=+-@\t\r") else clean
 
 
 DEFINITIONS = {

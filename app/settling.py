@@ -47,16 +47,16 @@ async def _accept(house: House, connection: Connection, matter: Any, actor: str,
         )
     await cases.move(connection, matter["id"], "accepted", actor=actor, at=at)
     await cases.stop_clocks(connection, matter["id"], at=at, by="accepted", key="complaint.accept")
-    due = calendar.due(
-        house.calendar,
-        "complaint.mediate",
-        local_day(at),
-        received_on=local_day(matter["received_at"]),
-        mode=house.settings.due_mode,
-    )
-    await cases.start_clock(connection, new_id(), matter["id"], due, at)
     await cases.set_gate(connection, matter["id"], "accepted", "passed", actor=actor, at=at)
-    await deliveries.announce(connection, [(matter["id"], "matter.accepted", {"due_at": due.due_at.isoformat()})])
+    told: dict[str, str] = {}
+    received_on = local_day(matter["received_at"])
+    if received_on >= calendar.CLOCKS_FROM:
+        due = calendar.due(
+            house.calendar, "complaint.mediate", local_day(at), received_on=received_on, mode=house.settings.due_mode
+        )
+        await cases.start_clock(connection, new_id(), matter["id"], due, at)
+        told["due_at"] = due.due_at.isoformat()
+    await deliveries.announce(connection, [(matter["id"], "matter.accepted", told)])
     await audit.record(connection, actor, "accept", "matter", [matter["id"]], lane=matter["lane"])
 
 
@@ -71,8 +71,9 @@ async def finish(
     _natural(principal)
     moment = at or datetime.now(UTC)
     async with house.database.transaction() as connection:
+        # The matter first, everywhere: a withdrawal goes the same way.
+        matter = await cases.hold(connection, await work.matter_of(connection, item_id))
         matter_id = await work.finish(connection, item_id, token, principal, {"outcome": outcome})
-        matter = await cases.hold(connection, matter_id)
         cases.require_open(matter)
         if outcome not in _BY_LANE[matter["lane"]]:
             raise Invalid.field("outcome", f"for this matter it must be one of {', '.join(sorted(_BY_LANE[matter['lane']]))}")

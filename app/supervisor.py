@@ -1,27 +1,23 @@
 """The processes of `triage serve`: web processes on one socket and a worker, restarted when they die, gone when we do."""
 
-import ctypes
 import os
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from app.errors import Unavailable
 
-_PR_SET_PDEATHSIG = 1
+_PARENT = "TRIAGE_SUPERVISOR"
 _GRACE_SECONDS = 15
 
 
-def die_with_parent(sent: signal.Signals = signal.SIGTERM) -> None:
-    """Linux: the kernel sends the signal when the starting process dies, even by SIGKILL."""
-    parent = os.getppid()
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(sent), 0, 0, 0)
-    if os.getppid() != parent:  # it died before the call
-        sys.exit(0)
+def orphaned() -> bool:
+    """True for a child whose supervisor died before the kernel was told to watch it."""
+    parent = os.environ.get(_PARENT)
+    return parent is not None and int(parent) != os.getppid()
 
 
 @dataclass
@@ -43,8 +39,9 @@ class Supervisor:
     def add(self, command: Sequence[str]) -> None:
         self.children.append(_Child(command))
 
-    def run(self, listener: socket.socket) -> None:
-        """Until SIGINT or SIGTERM. Children that die are started again, later each time they die young."""
+    def run(self, listener: socket.socket, *, look_after: Callable[[], None] = lambda: None) -> None:
+        """Until SIGINT or SIGTERM. Children that die are started again, later each time they die young. look_after is
+        called several times a second, for what else must live."""
         signal.signal(signal.SIGINT, self._stop)
         signal.signal(signal.SIGTERM, self._stop)
         for child in self.children:
@@ -57,12 +54,15 @@ class Supervisor:
                     child.process, child.started_at = None, time.monotonic() + child.delay
                 elif child.process is None and time.monotonic() >= child.started_at:
                     self._start(child, listener)
+            look_after()
             time.sleep(0.2)
         self._end()
 
     def _start(self, child: _Child, listener: socket.socket) -> None:
         child.process = subprocess.Popen(
-            [*child.command, "--fd", str(listener.fileno())], env=self.environment, pass_fds=[listener.fileno()],
+            # The kernel ends a child with us, even by SIGKILL; from its first instruction on.
+            ["setpriv", "--pdeathsig", "TERM", *child.command, "--fd", str(listener.fileno())],
+            env={**self.environment, _PARENT: str(os.getpid())}, pass_fds=[listener.fileno()],
             start_new_session=True,  # Ctrl-C reaches us alone; we tell the children in order
         )  # fmt: skip
         child.started_at = time.monotonic()

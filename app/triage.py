@@ -15,11 +15,10 @@ from typing import Any
 
 import asyncpg
 
-from app import calendar, cases, complainants, deliveries, directories, incidents, intake, merchants, policy, work
+from app import calendar, cases, complainants, deliveries, directories, incidents, intake, merchants, policy, privacy, work
 from app.calendar import Calendar, local_day
 from app.complainants import Linked
 from app.database import Connection, Database, to_array
-from app.errors import TriageError
 from app.identity import new_id
 from app.incidents import Assigned
 from app.intake import Complaint, Letter, Receipt
@@ -42,7 +41,7 @@ _REPEAT_DAYS = 90
 log = logging.getLogger(__name__)
 
 
-@dataclass
+@dataclass(repr=False)
 class House:
     """What every journey stands on; made once a process. calendar and policies are refreshed by refresh()."""
 
@@ -57,6 +56,8 @@ class House:
     async def open(cls, settings: Settings, database: Database, vault: Vault) -> "House":
         reader = Reader(vault, use_devices=settings.use_devices)
         house = cls(settings, database, vault, reader, calendar.shipped_calendar(), [])
+        async with database.connection() as connection:
+            await privacy.check_keys(connection, vault)
         await house.refresh()
         # Dictionaries are loaded at the first text: here, not in the first citizen's request.
         reader.read(
@@ -81,7 +82,7 @@ class House:
             await asyncio.sleep(every_seconds)
             try:
                 await self.refresh()
-            except (OSError, asyncpg.PostgresError, TriageError) as error:
+            except Exception as error:
                 log.warning("refresh failed: %s", type(error).__name__)
 
 
@@ -250,7 +251,9 @@ async def _triage(house: House, connection: Connection, read: ReadLetter, now: d
     await cases.open_matters(connection, rows)
     live = [m for m in matters if not letter.history and m.original is None and m.decided and m.decided.track != "none"]
     clocks = {c["matter_id"]: c for c in rows["clock"]}
-    await work.enqueue(connection, [_work_item(m, read, clocks.get(m.id)) for m in live if _needs_person(m, read)])
+    await work.enqueue(
+        connection, [_work_item(m, read, clocks.get(m.id), house.settings.jurisdiction) for m in live if _needs_person(m, read)]
+    )
     if not letter.history:
         await deliveries.announce(
             connection,
@@ -287,15 +290,17 @@ def _copied(read: ReadLetter, merchant_id: uuid.UUID | None, earlier: Sequence[A
     makes another dispute; after the original was closed it is R2 and a person's to decide."""
     letter = read.letter
     for e in earlier:
-        if e["lane"] != lane or (e["merchant_id"] and merchant_id and e["merchant_id"] != merchant_id):
-            continue
+        if e["lane"] != lane or (e["state"] == "history") != letter.history:
+            continue  # history is nobody's work: a live letter must never wait for it
         if abs(letter.event_at - e["received_at"]) > timedelta(days=_COPY_DAYS):
             continue
-        if e["order_token"] and read.order_token and e["order_token"] != read.order_token:
+        said = {
+            "merchant_id": merchant_id, "order_token": read.order_token, "product_token": read.product_token,
+            "lot_token": read.lot_token, "event_on": letter.body.event_date, "amount_fen": read.amount_fen,
+        }  # fmt: skip
+        if any(value and e[name] and e[name] != value for name, value in said.items()):
             continue
-        if e["amount_fen"] and read.amount_fen and e["amount_fen"] != read.amount_fen:
-            continue
-        if e["closed_at"] and e["closed_at"] < letter.event_at:
+        if e["closed_at"] and not letter.history and e["closed_at"] < letter.event_at:
             continue
         same_order = e["order_token"] is not None and e["order_token"] == read.order_token
         if _cosine(read.terms, e) >= (_COPY_COSINE / 2 if same_order else _COPY_COSINE):
@@ -306,7 +311,7 @@ def _copied(read: ReadLetter, merchant_id: uuid.UUID | None, earlier: Sequence[A
 def _cosine(terms: Mapping[int, float], other: Any) -> float:
     theirs = dict(zip(other["terms"], other["term_weights"], strict=True))
     if not terms or not theirs:
-        return 1.0 if not terms and not theirs else 0.0
+        return 0.0
     dot: float = sum(w * theirs[t] for t, w in terms.items() if t in theirs)
     return dot / math.sqrt(sum(w * w for w in terms.values()) * sum(w * w for w in theirs.values()))
 
@@ -380,7 +385,7 @@ def _needs_person(matter: _Matter, read: ReadLetter) -> bool:
     return not (read.reading.kind == "enquiry" and read.reading.probability >= 0.8)
 
 
-def _work_item(matter: _Matter, read: ReadLetter, clock: Mapping[str, Any] | None) -> dict[str, Any]:
+def _work_item(matter: _Matter, read: ReadLetter, clock: Mapping[str, Any] | None, home: str) -> dict[str, Any]:
     facts, decided = matter.facts, matter.decided
     assert facts is not None
     assert decided is not None
@@ -388,7 +393,7 @@ def _work_item(matter: _Matter, read: ReadLetter, clock: Mapping[str, Any] | Non
         4 * (decided.track == "emergency") + 2 * (facts.harm in ("medium", "high")) + facts.safety_signal + facts.vulnerable
     )
     return {
-        "matter_id": matter.id, "queue_id": decided.track, "district": read.district, "skill": None, "priority": min(priority, 6),
+        "matter_id": matter.id, "queue_id": decided.track, "district": read.district or home, "skill": None, "priority": min(priority, 6),
         "due_at": clock["due_at"] if clock else None, "received_at": read.letter.received_at,
     }  # fmt: skip
 
@@ -413,10 +418,12 @@ def _rows(
         rows["matter"].append(
             {
                 "id": matter.id, "letter_id": letter.id, "sequence": matter.sequence, "lane": matter.lane, "kind": reading.kind,
-                "kind_probability": reading.probability, "source": letter.source, "channel": letter.channel, "district": read.district,
+                "kind_probability": reading.probability, "source": letter.source, "channel": letter.channel, "district": read.district or house.settings.jurisdiction,
                 "goods": reading.goods, "problem": reading.problem, "issues": list(reading.issues), "demands": list(reading.demands),
                 "amount_fen": read.amount_fen, "reading": stored_reading, "terms": to_array(read.terms),
-                "term_weights": to_array(read.terms.values()), "order_token": read.order_token, "received_at": letter.received_at,
+                "term_weights": to_array(read.terms.values()), "order_token": read.order_token,
+                "product_token": read.product_token, "lot_token": read.lot_token, "place_tokens": to_array(read.place_tokens),
+                "event_on": letter.body.event_date, "received_at": letter.received_at,
                 "event_at": letter.event_at, "history": letter.history, "merchant_id": resolved[0].merchant_id if resolved else None,
                 "copy_of": matter.original["id"] if copy else None, "state": state, "authority": "platform" if letter.history else "bureau",
                 "as_of": now, "track": track, "closed_at": now if state in cases.CLOSED else None,
@@ -473,7 +480,7 @@ def _rows(
                 for g in decided.gates
             ]  # fmt: skip
             key = {"complaint": "complaint.accept", "report": "clue.verify"}.get(matter.lane)
-            if key:
+            if key and received_on >= calendar.CLOCKS_FROM:
                 due = calendar.due(house.calendar, key, received_on, mode=house.settings.due_mode)
                 rows["clock"].append(cases.clock_row(new_id(), matter.id, due, letter.received_at))
         for found in matter.findings or ():
@@ -497,14 +504,21 @@ async def triage_waiting(house: House, *, limit: int = 20) -> int:
     async with house.database.connection() as connection:
         claimed = await intake.claim_untriaged(connection, limit)
     for letter_id, attempts in claimed:
+        error = "Unfinished"  # a letter that ended its process often enough, without an exception of ours
+        if attempts <= MAX_ATTEMPTS:
+            try:
+                async with house.database.connection() as connection:
+                    letter = await intake.open_letter(connection, house.vault, letter_id)
+                    await triage(house, letter, connection=connection)
+                continue
+            except Exception as failure:
+                # One letter's fault must not stop the others; its turn comes again, and in the end a person's.
+                error = type(failure).__name__
+                log.warning("triage of %s failed (attempt %d): %s", letter_id, attempts, error)
         try:
-            async with house.database.connection() as connection:
-                letter = await intake.open_letter(connection, house.vault, letter_id)
-            await triage(house, letter)
-        except Exception as error:
-            # One letter's fault must not stop the others; its turn comes again, and in the end a person's.
-            log.warning("triage of %s failed (attempt %d): %s", letter_id, attempts, type(error).__name__)
-            await _give_up(house, letter_id, type(error).__name__, attempts)
+            await _give_up(house, letter_id, error, attempts)
+        except Exception as failure:
+            log.error("%s could not be handed to a person: %s", letter_id, type(failure).__name__)
     return len(claimed)
 
 
@@ -519,13 +533,17 @@ async def _give_up(house: House, letter_id: uuid.UUID, error: str, attempts: int
 
 
 async def open_for_human(house: House, connection: Connection, letter_id: uuid.UUID, error: str) -> None:
-    """A matter with nothing read: the intake desk reads it. Its statutory clock runs all the same."""
+    """A matter with nothing read: the intake desk reads it. Its statutory clock runs all the same; history is only kept."""
     row = await connection.fetchrow("SELECT source, channel, received_at, event_at, history FROM letter WHERE id = $1", letter_id)
     now = datetime.now(UTC)
     received_on = local_day(row["received_at"])
     matter_id = new_id()
+    history = row["history"]
     current = policy.in_force(house.policies, local_day(now), house.settings.jurisdiction)
-    due = calendar.due(house.calendar, "complaint.accept", received_on, mode=house.settings.due_mode)
+    due = None
+    if not history and received_on >= calendar.CLOCKS_FROM:
+        due = calendar.due(house.calendar, "complaint.accept", received_on, mode=house.settings.due_mode)
+    state, authority = ("history", "platform") if history else ("pending_acceptance", "bureau")
     reason = {"text": "自动分析多次失败，转人工登记", "legal_basis": "《市场监督管理投诉举报处理办法》第十五条"}
     await cases.open_matters(
         connection,
@@ -533,10 +551,10 @@ async def open_for_human(house: House, connection: Connection, letter_id: uuid.U
             "matter": [
                 {
                     "id": matter_id, "letter_id": letter_id, "sequence": 1, "lane": "complaint", "kind": "complaint", "kind_probability": 0,
-                    "source": row["source"], "channel": row["channel"], "district": None, "issues": [], "demands": [],
-                    "reading": {"missing": [], "dangers": []}, "terms": "{}", "term_weights": "{}", "received_at": row["received_at"],
-                    "event_at": row["event_at"], "history": row["history"], "state": "pending_acceptance", "authority": "bureau", "as_of": now,
-                    "track": "intake",
+                    "source": row["source"], "channel": row["channel"], "district": house.settings.jurisdiction, "issues": [], "demands": [],
+                    "reading": {"missing": [], "dangers": []}, "terms": "{}", "term_weights": "{}", "place_tokens": "{}",
+                    "received_at": row["received_at"], "event_at": row["event_at"], "history": history, "state": state,
+                    "authority": authority, "as_of": now, "track": "intake", "closed_at": now if history else None,
                 }
             ],
             "decision": [
@@ -546,17 +564,18 @@ async def open_for_human(house: House, connection: Connection, letter_id: uuid.U
                     "sign": "one_person", "policy_hash": current.hash, "law": calendar.law_of(received_on), "parameters": {},
                 }
             ],
-            "clock": [cases.clock_row(new_id(), matter_id, due, row["received_at"])],
+            "clock": [cases.clock_row(new_id(), matter_id, due, row["received_at"])] if due else [],
             "state_change": [
-                {"matter_id": matter_id, "state": "pending_acceptance", "actor": "worker", "authority": "bureau", "at": now, "note": "triage_failed"}
+                {"matter_id": matter_id, "state": state, "actor": "worker", "authority": authority, "at": now, "note": "triage_failed"}
             ],
         },
     )  # fmt: skip
-    await work.enqueue(
-        connection,
-        [{"matter_id": matter_id, "queue_id": "intake", "district": None, "skill": None, "priority": 3, "due_at": due.due_at,
-          "received_at": row["received_at"]}],
-    )  # fmt: skip
+    if not history:
+        item = {
+            "matter_id": matter_id, "queue_id": "intake", "district": house.settings.jurisdiction, "skill": None, "priority": 3,
+            "due_at": due.due_at if due else None, "received_at": row["received_at"],
+        }  # fmt: skip
+        await work.enqueue(connection, [item])
 
 
 _OUTCOME = """

@@ -92,7 +92,7 @@ def _rights(principal: Principal, district: str | None) -> tuple[str, list[Any]]
             f" AND district LIKE ${4 + len(arguments)} || '%'" if len(district) < 6 else f" AND district = ${4 + len(arguments)}"
         )
     arguments.append(list(principal.jurisdictions))
-    where += f" AND (district IS NULL OR EXISTS (SELECT 1 FROM unnest(${4 + len(arguments)}::text[]) j WHERE starts_with(district, j)))"
+    where += f" AND EXISTS (SELECT 1 FROM unnest(${4 + len(arguments)}::text[]) j WHERE starts_with(district, j))"
     arguments.append(list(principal.skills))
     where += f" AND (skill IS NULL OR skill = ANY(${4 + len(arguments)}))"
     return where, arguments
@@ -183,12 +183,26 @@ async def sweep(connection: Connection, limit: int = 500) -> int:
 
 async def close_item(connection: Connection, matter_id: uuid.UUID, act: str, actor: str) -> None:
     """The matter ended elsewhere (withdrawn): its item leaves the queue, a live lease with it."""
-    await connection.execute(
-        "WITH item AS (UPDATE work_item SET state = 'finished', finished_at = clock_timestamp() "
-        "WHERE matter_id = $1 AND state <> 'finished' RETURNING id), gone AS (DELETE FROM lease USING item "
-        "WHERE lease.work_item_id = item.id) INSERT INTO work_event (work_item_id, act, actor, detail) SELECT id, $2, $3, '{}'::jsonb FROM item",
-        matter_id, act, actor,
-    )  # fmt: skip
+    await connection.execute(_CLOSE, matter_id, act, actor)
+
+
+# The lease before the item, as every other verb takes them.
+_CLOSE = """
+WITH gone AS (
+  DELETE FROM lease USING work_item w WHERE w.matter_id = $1 AND lease.work_item_id = w.id RETURNING lease.work_item_id
+), item AS (
+  UPDATE work_item SET state = 'finished', finished_at = clock_timestamp()
+  WHERE matter_id = $1 AND state <> 'finished' AND (SELECT count(*) FROM gone) >= 0 RETURNING id
+)
+INSERT INTO work_event (work_item_id, act, actor, detail) SELECT id, $2, $3, '{}'::jsonb FROM item
+"""
+
+
+async def matter_of(connection: Connection, item_id: uuid.UUID) -> uuid.UUID:
+    found = await connection.fetchval("SELECT matter_id FROM work_item WHERE id = $1", item_id)
+    if found is None:
+        raise NotFound("no such work item")
+    return uuid.UUID(str(found))
 
 
 async def queues(connection: Connection, principal: Principal) -> list[dict[str, Any]]:
@@ -198,7 +212,7 @@ async def queues(connection: Connection, principal: Principal) -> list[dict[str,
         "count(*) FILTER (WHERE w.state = 'leased') AS leased, min(w.due_at) FILTER (WHERE w.state = 'ready') AS next_due_at, "
         "count(*) FILTER (WHERE w.due_at < clock_timestamp()) AS overdue "
         "FROM queue q LEFT JOIN work_item w ON w.queue_id = q.id AND w.state IN ('ready', 'leased') "
-        "AND (w.district IS NULL OR EXISTS (SELECT 1 FROM unnest($1::text[]) j WHERE starts_with(w.district, j))) "
+        "AND EXISTS (SELECT 1 FROM unnest($1::text[]) j WHERE starts_with(w.district, j)) "
         "GROUP BY q.id, q.name, w.district ORDER BY q.id, w.district NULLS FIRST",
         list(principal.jurisdictions),
     )
@@ -209,7 +223,7 @@ async def queues(connection: Connection, principal: Principal) -> list[dict[str,
         )
         for figure in ("ready", "leased", "overdue"):
             whole[figure] += row[figure]
-        if row["district"]:
+        if row["district"] and len(row["district"]) > 2:
             whole["districts"].append({"id": f"{row['district']}.{row['id']}", "ready": row["ready"], "leased": row["leased"]})
     return list(found.values())
 

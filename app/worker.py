@@ -5,9 +5,6 @@ import logging
 import time
 from datetime import UTC, datetime
 
-import asyncpg
-from sqlalchemy.exc import SQLAlchemyError
-
 from app import audit, incidents, policy, work
 from app.calendar import local_day
 from app.triage import House, triage_waiting
@@ -30,7 +27,7 @@ async def run(house: House, *, stop: asyncio.Event) -> None:
             if time.monotonic() - refreshed_at > 30:
                 await house.refresh()
                 refreshed_at = time.monotonic()
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError) as error:
+        except Exception as error:  # whatever it is, the next round may do better than no worker
             log.warning("worker step failed: %s", type(error).__name__)
             busy = False
         if not busy:

@@ -12,7 +12,6 @@ import uvicorn
 from fastapi import FastAPI, Request
 from sqlalchemy import make_url
 
-from app import supervisor
 from app.identity import new_id
 
 INSERT = (
@@ -47,6 +46,5 @@ def create_app(url: str) -> FastAPI:
 
 
 if __name__ == "__main__":
-    supervisor.die_with_parent()
     config = uvicorn.Config(create_app(os.environ["DATABASE_URL"]), fd=int(sys.argv[1]), access_log=False, log_level="warning")
     uvicorn.Server(config).run()

@@ -23,7 +23,7 @@ _SPACE = re.compile(r"\s+")
 
 # Longest first: an ID number contains what looks like a phone number.
 _PERSONAL = (
-    (re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"), "[邮箱]"),
+    (re.compile(r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+"), "[邮箱]"),
     (re.compile(r"(?<![0-9A-Za-z])\d{6}(?:18|19|20)\d{2}(?:\d|\*){4,7}[\dXx](?![0-9A-Za-z])"), "[证件号]"),
     (re.compile(r"(?<!\d)\d{16,19}(?!\d)"), "[账号]"),
     (re.compile(r"(?<![\dA-Za-z])(?:\+?86[- ]?)?1[3-9]\d(?:[- ]?[\d*]{4}){2}(?!\d)"), "[电话]"),

@@ -33,7 +33,8 @@ matter = Table(
     Column("kind_probability", Float, nullable=False),
     Column("source", Text, nullable=False),
     Column("channel", Text, nullable=False),
-    Column("district", Text),
+    # The place that is competent; the deployment's own code where none was found.
+    Column("district", Text, nullable=False),
     Column("goods", Text),
     Column("problem", Text),
     Column("issues", ARRAY(Text), nullable=False),
@@ -44,7 +45,12 @@ matter = Table(
     # Keyed terms and their weights: what a later relink compares, unreadable without the key.
     Column("terms", ARRAY(BigInteger), nullable=False),
     Column("term_weights", ARRAY(Float), nullable=False),
+    # What else a copy is told from another dispute by, and a waiting member teaches its incident.
     Column("order_token", BigInteger),
+    Column("product_token", BigInteger),
+    Column("lot_token", BigInteger),
+    Column("place_tokens", ARRAY(BigInteger), nullable=False),
+    Column("event_on", Date),
     instant("received_at"),
     instant("event_at"),
     Column("history", Boolean, nullable=False),

@@ -130,6 +130,15 @@ outbox = Table(
     info=KEEP,
 )
 
+# A MAC of the keys in use: the wrong keys are refused at the start, not noticed years later.
+key_check = Table(
+    "key_check",
+    metadata,
+    Column("key_id", Integer, primary_key=True, autoincrement=False),
+    Column("mac", LargeBinary, nullable=False),
+    info=APPEND,
+)
+
 job = Table(
     "job",
     metadata,

@@ -32,7 +32,7 @@ work_item = Table(
     uid(),
     Column("matter_id", Uuid, ForeignKey("matter.id"), nullable=False, unique=True),
     Column("queue_id", Text, ForeignKey("queue.id"), nullable=False),
-    Column("district", Text),
+    Column("district", Text, nullable=False),
     Column("skill", Text),
     Column("priority", SmallInteger, nullable=False),
     instant("due_at", nullable=True),

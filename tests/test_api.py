@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 import uuid
 from typing import Any
 
@@ -414,3 +415,114 @@ async def test_a_text_that_names_one_place_in_many_ways_joins_its_incident(clien
         for n in range(3)
     ]
     assert [a.status_code for a in answers] == [201] * 3
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/complaints?state=%00", "/v1/complaints?external_id=%00", "/v1/codes/%00", "/v1/reports/incidents?source=%00",
+        "/v1/reports/incidents?from=0001-01-01", "/v1/reports/trends?to=9999-12-31", "/v1/reports/incidents?min_people=99999999999999999999",
+        "/v1/complaints?cursor=WyIyMDI2LTAxLTAxVDAwOjAwOjAwKzAwOjAwIiwgNV0", "/v1/complaints?cursor=" + "W" * 5000,
+        "/v1/complaints?cursor=WyIwMDAxLTAxLTAxVDAwOjAwOjAwKzE0OjAwIiwgIjAxOWFhMGMwLTAwMDAtNzAwMC04MDAwLTAwMDAwMDAwMDAwMSJd",
+        "/v1/complaints?limit=0", "/v1/incidents/019aa0c0-0000-7000-8000-000000000001?limit=99999999999", "/v1/reports/tracks?district=x",
+    ],
+)  # fmt: skip
+async def test_odd_addresses_are_the_callers_problem(client: Client, path: str) -> None:
+    answer = await client.get("analyst", path)
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"]
+
+
+async def test_a_lone_surrogate_in_a_batch_spoils_nothing(client: Client) -> None:
+    raw = b'[{"external_id": "\\ud800", "text": "a"}, {"external_id": "ok", "text": "\u8981\u6c42\u9000\u6b3e"}]'
+    answer = await client.call(
+        "portal", "POST", "/v1/complaints/batch", content=raw, headers={"Content-Type": "application/json"}
+    )
+    assert [r["status"] for r in answer.json()["results"]] == [422, 201]
+
+
+async def test_longest_texts_cost_no_seconds(client: Client) -> None:
+    for n, text in enumerate(("测" * 50_000, "1" * 50_000, "a@" * 25_000, "在" * 50_000)):
+        begun = time.perf_counter()
+        assert (await client.post("portal", "/v1/complaints", complaint(f"long{n}", text))).status_code in (201, 202)
+        assert time.perf_counter() - begun < 2
+
+
+async def test_what_mediators_of_another_place_see(client: Client) -> None:
+    posted = (await client.post("portal", "/v1/complaints", FULL)).json()
+    matter = (await client.get("analyst", f"/v1/complaints/{posted['id']}")).json()["matters"][0]
+    for path in (
+        f"complainants/{matter['parties'][0]['complainant_id']}",
+        f"incidents/{matter['incident_id']}",
+        f"merchants/{matter['merchant_id']}",
+    ):
+        assert (await client.get("mediator", f"/v1/{path}")).status_code == 200
+        assert (await client.get("yichang", f"/v1/{path}")).status_code == 404
+    nowhere = (await client.post("portal", "/v1/complaints", complaint("nowhere", "买的手机坏了，要求退货退款"))).json()
+    assert (await client.get("yichang", f"/v1/complaints/{nowhere['id']}")).status_code == 404
+    assert (await client.post("yichang", f"/v1/matters/{nowhere['matters'][0]['id']}/accept")).status_code == 404
+    assert (await client.get("mediator", f"/v1/complaints/{nowhere['id']}")).status_code == 200
+    waiting = (
+        await client.post("portal", "/v1/complaints", complaint("wait", "举报某店无证经营"), headers={"Prefer": "respond-async"})
+    ).json()
+    assert (await client.get("mediator", f"/v1/complaints/{waiting['id']}")).status_code == 404
+    assert (await client.get("intake", f"/v1/complaints/{waiting['id']}")).status_code == 200
+
+
+async def test_mediators_do_not_learn_of_reports(client: Client) -> None:
+    body = complaint("rep", "举报好又多商行销售过期食品，请依法查处违法行为", respondents=[{"name": "武汉市好又多商行"}])
+    report = (await client.post("portal", "/v1/complaints", body)).json()
+    assert report["kind"] == "report"
+    matter = (await client.get("analyst", f"/v1/complaints/{report['id']}")).json()["matters"][0]
+    assert (await client.get("mediator", f"/v1/incidents/{matter['incident_id']}")).status_code == 404
+    assert (await client.get("mediator", f"/v1/merchants/{matter['merchant_id']}")).status_code == 404
+    assert (await client.get("mediator", f"/v1/complaints/{report['id']}")).status_code == 404
+    assert "clue" not in {q["id"] for q in (await client.get("mediator", "/v1/queues")).json()["items"]}
+
+
+async def test_the_same_words_about_another_thing_are_no_copy(client: Client) -> None:
+    one = {
+        **complaint("t0", "购买的商品存在质量问题，与商家协商未果，要求退货退款"), "complainant": FULL["complainant"],
+        "respondents": FULL["respondents"], "product": "电视机", "lot_no": "L1", "event_date": "2026-01-01",
+    }  # fmt: skip
+    await client.post("portal", "/v1/complaints", one)
+    changes = ({"product": "洗衣机"}, {"lot_no": "L2"}, {"event_date": "2026-03-03"}, {"respondents": [{"name": "另一家商行"}]})
+    for n, change in enumerate(changes):
+        other = (await client.post("portal", "/v1/complaints", {**one, **change, "external_id": f"t{n + 1}"})).json()
+        assert other["state"] == "pending_acceptance", change
+    assert (await client.post("portal", "/v1/complaints", {**one, "external_id": "again"})).json()["state"] == "merged"
+
+
+async def test_an_old_receipt_starts_no_clock_and_stops_no_worker(client: Client) -> None:
+    answer = await client.post(
+        "portal", "/v1/complaints", {**FULL, "event_date": None, "received_at": "2019-06-01T10:00:00+08:00"}
+    )
+    assert (answer.status_code, answer.json()["due_at"]) == (201, None)
+
+
+async def test_finish_and_withdraw_at_once_end_the_matter_once(client: Client) -> None:
+    for n in range(12):
+        body = {**FULL, "external_id": f"race{n}", "order_no": f"R{n}"}
+        posted = (await client.post("portal", "/v1/complaints", body)).json()
+        item = (await client.post("mediator", "/v1/queues/t3/claim", {})).json()["items"][0]
+        finish = client.post(
+            "mediator", f"/v1/work-items/{item['id']}/finish", {"lease_token": item["lease_token"], "outcome": "agreement"}
+        )
+        answers = await asyncio.gather(finish, client.post("portal", f"/v1/complaints/{posted['id']}/withdraw"))
+        assert sorted(a.status_code for a in answers) == [200, 409]
+
+
+async def test_spreadsheets_get_no_formulas(client: Client) -> None:
+    assert (await client.post("portal", "/v1/complaints", {**FULL, "channel": '=HYPERLINK("http://x")'})).status_code == 422
+    for n in range(3):
+        body = {
+            **FULL,
+            "external_id": f"f{n}",
+            "respondents": [{"name": "=cmd\x0b味火锅有限公司"}],
+            "complainant": {"name": f"周{'一二三'[n]}方", "phone": f"1360000111{n}"},
+        }
+        assert (await client.post("portal", "/v1/complaints", body)).status_code == 201
+    for form in ("csv", "xlsx"):
+        answer = await client.get("analyst", f"/v1/reports/incidents?format={form}")
+        assert answer.status_code == 200
+    assert ",=cmd" not in (await client.get("analyst", "/v1/reports/incidents?format=csv")).text

@@ -29,8 +29,8 @@ async def enqueue(connection: Connection, count: int) -> list[uuid.UUID]:
         )  # fmt: skip
         await connection.execute(
             "INSERT INTO matter (id, letter_id, sequence, lane, kind, kind_probability, source, channel, issues, demands, reading, terms, "
-            "term_weights, received_at, event_at, history, state, authority, as_of, track) VALUES ($1, $2, 1, 'complaint', 'complaint', 1, "
-            "'q', 'app', '{}', '{}', '{}', '{}', '{}', now(), now(), false, 'pending_acceptance', 'bureau', now(), 't1')",
+            "term_weights, place_tokens, district, received_at, event_at, history, state, authority, as_of, track) VALUES ($1, $2, 1, 'complaint', 'complaint', 1, "
+            "'q', 'app', '{}', '{}', '{}', '{}', '{}', '{}', '42', now(), now(), false, 'pending_acceptance', 'bureau', now(), 't1')",
             matter, letter,
         )  # fmt: skip
         now = datetime.now(UTC)
@@ -40,7 +40,7 @@ async def enqueue(connection: Connection, count: int) -> list[uuid.UUID]:
                 {
                     "matter_id": matter,
                     "queue_id": "t1",
-                    "district": None,
+                    "district": "42",
                     "skill": None,
                     "priority": n % 3,
                     "due_at": now + timedelta(days=n),

@@ -1,5 +1,6 @@
 """What must not happen: personal data in the clear, rights too wide, decisions changed, letters lost."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -57,7 +58,7 @@ async def test_ciphertext_is_bound_to_its_row_and_key() -> None:
 
 def test_masks() -> None:
     assert mask_person({"name": "王小明", "phone": "13812345678", "email": "abc@x.cn", "address": "珞喻路82号", "district": "洪山区", "wechat": None}) == {
-        "name": "王**", "phone": "138****5678", "email": "a***@x.cn", "address": "珞喻路**号", "district": "洪山区",
+        "name": "王**", "phone": "138****5678", "email": "a***@x.cn", "address": "珞喻路*号", "district": "洪山区",
     }  # fmt: skip
 
 
@@ -190,3 +191,72 @@ async def test_stored_evidence_is_readable_json(client: Client) -> None:
     assert matter["decision"]["law"] == "order-121"
     assert set(matter["decision"]["parameters"]) == {"linkage", "incidents", "merchants", "reading"}
     assert json.dumps(matter)
+
+
+async def test_other_keys_are_refused(house: House) -> None:
+    from app.privacy import check_keys
+
+    async with house.database.connection() as connection:
+        await check_keys(connection, house.vault)
+        with pytest.raises(Unavailable, match="not those this database was filled with"):
+            await check_keys(connection, Vault(Keys(1, KEYS.token_key, b"another-16-bytes")))
+
+
+async def test_connections_that_the_server_ended_are_replaced(client: Client, server: Server, url: str) -> None:
+    from sqlalchemy.engine import make_url
+
+    await asyncio.gather(*(client.get("analyst", "/v1/complaints") for _ in range(8)))
+    owner = await asyncpg.connect(make_url(url).set(drivername="postgresql").render_as_string(False))
+    await owner.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = current_user AND pid <> pg_backend_pid() AND datname = current_database()"
+    )
+    await owner.close()
+    await asyncio.sleep(0.2)
+    answers = await asyncio.gather(*(client.get("analyst", "/v1/complaints") for _ in range(8)))
+    assert [a.status_code for a in answers] == [200] * 8
+
+
+async def test_masks_also_hold_for_what_the_text_repeats(client: Client) -> None:
+    body = complaint("mask", "本人欧阳致远，电话１３９８７６５０１２３，住东湖路159号7栋1203室，要求退款", complainant=PERSONAL)
+    posted = (await client.post("portal", "/v1/complaints", body)).json()
+    seen = (await client.get("mediator", f"/v1/complaints/{posted['id']}")).text
+    assert not [v for v in PERSONAL.values() if v in seen]
+
+
+async def test_a_live_letter_never_waits_for_history(house: House, tmp_path: Any) -> None:
+    from datetime import UTC, datetime, timedelta
+
+    now = datetime.now(UTC)
+    body = Complaint.model_validate({**BODY, "external_id": "h1", "received_at": (now - timedelta(days=35)).isoformat()})
+    old = intake.Letter.make("p1", body, now=now, history=True)
+    async with house.database.connection() as connection:
+        await intake.receive(connection, house.vault, [old])
+    await triage.triage(house, old)
+    _, outcome = await receive_and_triage(house, "p1", Complaint.model_validate(BODY))
+    assert outcome is not None
+    assert (outcome.matters[0].state, outcome.matters[0].due_at is None) == ("pending_acceptance", False)
+
+
+async def test_two_records_of_one_person_at_once_lose_no_token(house: House) -> None:
+    await receive_and_triage(
+        house,
+        "p1",
+        Complaint.model_validate(
+            complaint("u0", complainant={"name": "慕容复兴", "phone": "13933330000", "wechat": "mrfx_0000", "district": "洪山区"})
+        ),
+    )
+    people = [
+        {"name": "慕容复兴", "phone": "13933330000", "email": "m@x.cn"},
+        {"name": "慕容复兴", "wechat": "mrfx_0000", "address": "东湖路15号3栋202室"},
+    ]
+    await asyncio.gather(
+        *(
+            receive_and_triage(house, "p1", Complaint.model_validate(complaint(f"u{n + 1}", complainant=p)))
+            for n, p in enumerate(people)
+        )
+    )
+    async with house.database.connection() as connection:
+        profiles = await connection.fetch("SELECT tokens FROM complainant")
+        records = await connection.fetch("SELECT tokens FROM complainant_record")
+    assert len(profiles) == 1
+    assert set(profiles[0]["tokens"]) == {t for r in records for t in r["tokens"]}

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
@@ -27,7 +26,7 @@ async def get_complainant(house: InHouse, principal: Caller, complainant_id: uui
     """One person's complaints, the evidence that joined them, and history. No personal values."""
     principal.require("mediator", "supervisor", "analyst", "intake")
     async with house.database.connection() as connection:
-        found = await complainants.read(connection, complainant_id, lanes=lanes(principal))
+        found = await complainants.read(connection, complainant_id, lanes=lanes(principal), jurisdictions=principal.jurisdictions)
         await audit.record(connection, principal.subject, "read", "complainant", [complainant_id])
     return answer(found)
 
@@ -40,7 +39,10 @@ async def get_incident(
     """One incident with members, evidence per member, and distinct people."""
     principal.require("mediator", "supervisor", "analyst", "intake")
     async with house.database.connection() as connection:
-        found = await incidents.read(connection, incident_id, lanes=lanes(principal), limit=limit, offset=offset)
+        found = await incidents.read(
+            connection, incident_id, lanes=lanes(principal), jurisdictions=principal.jurisdictions, limit=limit, offset=offset
+        )
+        await audit.record(connection, principal.subject, "read", "incident", [incident_id])
     return answer(found)
 
 
@@ -49,13 +51,14 @@ async def get_merchant(house: InHouse, principal: Caller, merchant_id: uuid.UUID
     principal.require("mediator", "supervisor", "analyst", "intake")
     async with house.database.connection() as connection:
         found = await merchants.read(connection, merchant_id, lanes=lanes(principal), jurisdictions=principal.jurisdictions)
+        await audit.record(connection, principal.subject, "read", "merchant", [merchant_id])
     return answer(found)
 
 
 @router.get("/reports/incidents")
 async def report_incidents(
     house: InHouse, principal: Caller, first: From = None, last: To = None, district: str | None = None, source: str | None = None,
-    lane: Literal["complaint", "report", "other"] | None = "complaint", min_people: Annotated[int, Query(ge=1)] = 3,
+    lane: Literal["complaint", "report", "other"] | None = "complaint", min_people: Annotated[int, Query(ge=1, le=10**6)] = 3,
     state: Literal["single", "watch", "open", "closed"] | None = None, limit: Annotated[int, Query(ge=1, le=reports.MAX_ROWS)] = 100,
     format_: Format = "json",
 ) -> Response:  # fmt: skip
@@ -69,7 +72,7 @@ async def report_incidents(
 @router.get("/reports/repeat-complainants")
 async def report_repeat(
     house: InHouse, principal: Caller, first: From = None, last: To = None, district: str | None = None, source: str | None = None,
-    lane: Literal["complaint", "report", "other"] | None = "complaint", min_complaints: Annotated[int, Query(ge=2)] = 3,
+    lane: Literal["complaint", "report", "other"] | None = "complaint", min_complaints: Annotated[int, Query(ge=2, le=10**6)] = 3,
     limit: Annotated[int, Query(ge=1, le=reports.MAX_ROWS)] = 100, format_: Format = "json",
 ) -> Response:  # fmt: skip
     """一人多次: people by complaints, copies apart."""
@@ -151,14 +154,9 @@ def _report(
 
 
 def _cell(value: Any) -> Any:
-    """Plain cells; a text that a spreadsheet would take for a formula is quoted."""
-    if value is None or isinstance(value, int | float):
-        return value
     if isinstance(value, list):
-        return "、".join(str(v.get("name") or v.get("code")) if isinstance(v, dict) else str(v) for v in value)
-    if isinstance(value, str):
-        return "'" + value if value[:1] in "=+-@\t\r" else value
-    return json.loads(json.dumps(value, default=plain))
+        value = "、".join(str(v.get("name") or v.get("code")) if isinstance(v, dict) else str(v) for v in value)
+    return reports.cell(value if value is None or isinstance(value, int | float | str) else plain(value))
 
 
 @router.get("/codes", tags=["codes"])

@@ -106,9 +106,14 @@ def read_cursor(value: str | None) -> tuple[datetime, uuid.UUID] | None:
     if not value:
         return None
     try:
+        if len(value) > 200:
+            raise ValueError
         moment, key = json.loads(base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)))
-        return datetime.fromisoformat(moment), uuid.UUID(key)
-    except (ValueError, TypeError, binascii.Error, UnicodeDecodeError):
+        at = datetime.fromisoformat(moment)
+        if at.tzinfo is None or not 1990 <= at.year <= 2200:
+            raise ValueError
+        return at, uuid.UUID(key)
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError, binascii.Error):
         raise Invalid.field("cursor", "is not one of ours") from None
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -13,7 +14,7 @@ from app.api.common import PROBLEMS, Caller, InHouse, answer, cursor, lanes, rea
 from app.cases import STATE_LABELS
 from app.errors import DifferentContent, Forbidden, Invalid, NotFound
 from app.identity import Principal
-from app.intake import MAX_TEXT, Complaint, Letter, Receipt
+from app.intake import MAX_TEXT, Clean, Complaint, Letter, Receipt
 from app.policy import TRACK_LABELS
 from app.privacy import mask_person, mask_text
 from app.triage import House, Outcome, dry_run, read_outcome, receive, receive_and_triage, triage
@@ -203,7 +204,7 @@ async def post_batch(
             results[index] = {"status": status, **portal_view(receipt.letter_id, outcome)}
     for item, result in zip(items, results, strict=True):
         external = item.get("external_id") if isinstance(item, dict) else None
-        result["external_id"] = external if isinstance(external, str) else None
+        result["external_id"] = external if isinstance(external, str) and external.isprintable() else None
     return answer(
         {
             "results": results,
@@ -244,7 +245,7 @@ WHERE ($1::text[] IS NULL OR l.source = ANY($1))
   AND ($2::timestamptz IS NULL OR (l.received_at, l.id) < ($2, $3))
   AND ($4::text[] IS NULL OR EXISTS (
     SELECT 1 FROM matter m WHERE m.letter_id = l.id AND m.lane = ANY($7)
-    AND (m.district IS NULL OR EXISTS (SELECT 1 FROM unnest($4) j WHERE starts_with(m.district, j)))))
+    AND EXISTS (SELECT 1 FROM unnest($4) j WHERE starts_with(m.district, j))))
   AND ($5::text IS NULL OR EXISTS (SELECT 1 FROM matter m WHERE m.letter_id = l.id AND m.state = $5 AND m.lane = ANY($7)))
   AND ($8::text IS NULL OR EXISTS (SELECT 1 FROM matter m WHERE m.letter_id = l.id AND m.track = $8 AND m.lane = ANY($7)))
   AND ($9::text IS NULL OR l.external_id = $9)
@@ -281,7 +282,7 @@ async def list_complaints(
     for row in rows[:limit]:
         own = [
             {
-                "id": m["id"], "lane": m["lane"], "kind": m["kind"], "state": m["state"], "state_label": STATE_LABELS[m["state"]],
+                "id": m["id"], "lane": m["lane"], "kind": shown_kind(m, visible), "state": m["state"], "state_label": STATE_LABELS[m["state"]],
                 "track": m["track"], "track_label": TRACK_LABELS[m["track"]],
                 **({} if only_portal else {"district": m["district"], "goods": m["goods"], "problem": m["problem"], "copy_of": m["copy_of"]}),
             }
@@ -313,10 +314,16 @@ async def _visible(house: House, letter_id: uuid.UUID, principal: Principal) -> 
                 raise NotFound("no such complaint")
             return row
         districts = await connection.fetch("SELECT district, lane FROM matter WHERE letter_id = $1", letter_id)
-    seen = [d for d in districts if d["lane"] in lanes(principal) and principal.covers(d["district"])]
-    if districts and not seen:
+    if not districts and principal.has("intake", "supervisor", "admin"):
+        return row  # not triaged yet: nobody knows its place, nor whether it is a report
+    if not any(d["lane"] in lanes(principal) and principal.covers(d["district"]) for d in districts):
         raise NotFound("no such complaint")
     return row
+
+
+def shown_kind(matter: Any, visible: Sequence[str]) -> str:
+    """'both' would tell whoever may not know of reports that there is one (Art. 37)."""
+    return str(matter["kind"] if "report" in visible else matter["lane"] if matter["kind"] == "both" else matter["kind"])
 
 
 @router.get("/{complaint_id}")
@@ -348,6 +355,9 @@ async def full_view(house: House, row: Any, principal: Principal, *, reveal: boo
     seen = [m for m in matters if m["lane"] in lanes(principal)]
     for matter in seen:
         matter["track_label"] = TRACK_LABELS[matter["track"]]
+        matter["kind"] = shown_kind(matter, lanes(principal))
+        if matter["decision"] and matter["decision"]["facts"] and "report" not in lanes(principal):
+            matter["decision"]["facts"].pop("kind", None)
     body = letter.body
     people = {"complainant": body.complainant.__dict__, "agent": body.agent.__dict__}
     shown = {k: {f: x for f, x in v.items() if x} if reveal else mask_person(v) for k, v in people.items()}
@@ -356,22 +366,28 @@ async def full_view(house: House, row: Any, principal: Principal, *, reveal: boo
         "id": row["id"], "external_id": row["external_id"], "source": row["source"], "channel": row["channel"],
         "received_at": row["received_at"], "event_at": row["event_at"], "history": row["history"],
         "state": seen[0]["state"] if seen else row["state"], "kind": seen[0]["kind"] if seen else None,
-        "text": body.text if reveal else mask_text(body.text), "product": body.product, "amount_fen": body.amount_fen,
+        "text": body.text if reveal else mask_text(body.text, *_repeated(body)), "product": body.product, "amount_fen": body.amount_fen,
         "lot_no": body.lot_no, "order_no": body.order_no if reveal else None, **shown, "respondents": merchants,
         "missing": seen[0]["reading"].get("missing", []) if seen else [], "matters": seen,
     }  # fmt: skip
 
 
+def _repeated(body: Complaint) -> list[str | None]:
+    """Personal values of the form that the text may say again."""
+    people = (body.complainant.__dict__, body.agent.__dict__)
+    return [p.get(k) for p in people for k in ("name", "phone", "id_no", "wechat", "email", "account", "address")]
+
+
 class Withdrawal(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    reason: Annotated[str | None, Field(max_length=1000)] = None
+    reason: Annotated[Clean, Field(max_length=1000)] | None = None
 
 
 class Supplement(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    text: Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
+    text: Annotated[Clean, Field(min_length=1, max_length=MAX_TEXT)]
 
 
 class Consent(BaseModel):

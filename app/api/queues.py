@@ -6,11 +6,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
-from app import audit, settling, work
+from app import settling, work
 from app.api.common import PROBLEMS, Caller, InHouse, answer, lanes
-from app.api.complaints import full_view
+from app.api.complaints import full_view, shown_kind
 from app.errors import Forbidden, Invalid, NotFound
 from app.identity import Principal
+from app.intake import Clean
 from app.privacy import mask_text
 from app.triage import House
 
@@ -41,13 +42,13 @@ class Finish(Lease):
             description="agreement, no_agreement, withdrawn, refused, unreachable, other; verified for reports; answered for others"
         ),
     ]
-    note: Annotated[str | None, Field(max_length=2000)] = None
+    note: Annotated[Clean, Field(max_length=2000)] | None = None
     recovered_fen: Annotated[int | None, Field(ge=0, le=10**13)] = None
     satisfied: StrictBool | None = None
 
 
 class Return(Lease):
-    reason: Annotated[str, Field(min_length=1, max_length=500)]
+    reason: Annotated[Clean, Field(min_length=1, max_length=500)]
 
 
 @router.get("/queues")
@@ -55,7 +56,8 @@ async def list_queues(house: InHouse, principal: Caller) -> Response:
     """What waits where, per queue and district."""
     principal.require("mediator", "supervisor", "intake")
     async with house.database.connection() as connection:
-        return answer({"items": await work.queues(connection, principal)})
+        found = await work.queues(connection, principal)
+    return answer({"items": [q for q in found if principal.has(*_CLAIMERS.get(q["id"], _MEDIATORS), "admin")]})
 
 
 @router.post("/queues/{queue}/claim")
@@ -67,6 +69,8 @@ async def claim(house: InHouse, principal: Caller, queue: str, body: Claim | Non
         rows = await work.claim(connection, queue, principal, limit=wanted.limit, lease_seconds=wanted.lease_seconds)
         found = await connection.fetch(_MATTERS, [r["matter_id"] for r in rows]) if rows else []
     matters = {m["id"]: dict(m) for m in found}
+    for matter in matters.values():
+        matter["kind"] = shown_kind(matter, lanes(principal))
     return answer({"items": [_item(dict(r), matters.get(r["matter_id"])) for r in rows]})
 
 
@@ -83,14 +87,16 @@ def _item(item: dict[str, Any], matter: dict[str, Any] | None) -> dict[str, Any]
     return {**item, "matter": matter}
 
 
+_MEDIATORS = ("mediator", "supervisor")
+_CLAIMERS = {
+    "intake": ("intake", "supervisor"),
+    "clue": ("intake", "supervisor"),
+    "emergency": ("intake", "supervisor", "mediator"),
+}
+
+
 def _may_claim(principal: Principal, queue: str) -> None:
-    kind = queue.rsplit(".", 1)[-1]
-    allowed = {
-        "intake": ("intake", "supervisor"),
-        "clue": ("intake", "supervisor"),
-        "emergency": ("intake", "supervisor", "mediator"),
-    }
-    principal.require(*allowed.get(kind, ("mediator", "supervisor")))
+    principal.require(*_CLAIMERS.get(queue.rsplit(".", 1)[-1], _MEDIATORS))
 
 
 @router.get("/work-items")
@@ -174,5 +180,4 @@ async def _matter_state(house: House, matter_id: uuid.UUID) -> dict[str, Any]:
             "LEFT JOIN clock c ON c.matter_id = m.id AND c.stopped_at IS NULL WHERE m.id = $1 ORDER BY c.due_at LIMIT 1",
             matter_id,
         )
-        await audit.record(connection, "api", "read", "matter", [matter_id])
     return dict(row)

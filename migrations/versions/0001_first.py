@@ -125,6 +125,13 @@ def upgrade() -> None:
         info={"app": "SELECT, INSERT, UPDATE"},
     )
     op.create_table(
+        "key_check",
+        sa.Column("key_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("mac", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("key_id", name=op.f("pk_key_check")),
+        info={"app": "SELECT, INSERT"},
+    )
+    op.create_table(
         "letter",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("source", sa.Text(), nullable=False),
@@ -333,7 +340,7 @@ def upgrade() -> None:
         sa.Column("kind_probability", sa.Float(), nullable=False),
         sa.Column("source", sa.Text(), nullable=False),
         sa.Column("channel", sa.Text(), nullable=False),
-        sa.Column("district", sa.Text(), nullable=True),
+        sa.Column("district", sa.Text(), nullable=False),
         sa.Column("goods", sa.Text(), nullable=True),
         sa.Column("problem", sa.Text(), nullable=True),
         sa.Column("issues", sa.ARRAY(sa.Text()), nullable=False),
@@ -343,6 +350,10 @@ def upgrade() -> None:
         sa.Column("terms", sa.ARRAY(sa.BigInteger()), nullable=False),
         sa.Column("term_weights", sa.ARRAY(sa.Float()), nullable=False),
         sa.Column("order_token", sa.BigInteger(), nullable=True),
+        sa.Column("product_token", sa.BigInteger(), nullable=True),
+        sa.Column("lot_token", sa.BigInteger(), nullable=True),
+        sa.Column("place_tokens", sa.ARRAY(sa.BigInteger()), nullable=False),
+        sa.Column("event_on", sa.Date(), nullable=True),
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("event_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("history", sa.Boolean(), nullable=False),
@@ -632,7 +643,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("matter_id", sa.Uuid(), nullable=False),
         sa.Column("queue_id", sa.Text(), nullable=False),
-        sa.Column("district", sa.Text(), nullable=True),
+        sa.Column("district", sa.Text(), nullable=False),
         sa.Column("skill", sa.Text(), nullable=True),
         sa.Column("priority", sa.SmallInteger(), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
@@ -785,6 +796,7 @@ def downgrade() -> None:
     op.drop_index("ix_letter_untriaged", table_name="letter", postgresql_where=sa.text("state = 'received'"))
     op.drop_index("ix_letter_received_at", table_name="letter")
     op.drop_table("letter")
+    op.drop_table("key_check")
     op.drop_table("job")
     op.drop_index(op.f("ix_idempotency_created_at"), table_name="idempotency")
     op.drop_table("idempotency")
