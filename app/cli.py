@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 
 from app import calendar, codes, identity, importers, importing, policy, reports, supervisor
 from app import demo as demonstration
@@ -49,6 +50,10 @@ def main() -> None:
         console.print(f"[red]{error.title}[/]: {error.detail}", soft_wrap=True)
         for one in error.errors:
             console.print(f"  {one['field']}: {one['message']}", soft_wrap=True)
+        sys.exit(1)
+    except (DBAPIError, OSError) as error:
+        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+        console.print(f"[red]The database can't be used[/]: {reason}", soft_wrap=True)
         sys.exit(1)
     except ValidationError as error:
         for problem in error.errors(include_input=False, include_url=False):
