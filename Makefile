@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
 
-.PHONY: run test test-slow lint bench locks env env-dev clean docker-check
+.PHONY: run test test-slow lint bench bench-quality bench-petitions locks env env-dev clean
 
 run: env
 	@exec setpriv --pdeathsig INT $(BIN)/triage serve
@@ -40,6 +40,12 @@ test-slow: env-dev
 
 bench: env-dev
 	$(BIN)/python -m bench.service
+
+bench-quality: env-dev
+	$(BIN)/python -m bench.quality
+
+bench-petitions: env-dev
+	$(BIN)/python -m bench.quality $(FILE)
 
 # New versions: edit pyproject.toml, then `make locks`, then read the diff.
 locks: $(UV)

@@ -56,9 +56,6 @@ class Database:
         see what happens on it, so a connection that the server ended is thrown away here."""
         async with self.engine.connect() as connection:
             driver = await _driver(connection)
-            while driver.is_closed():  # it ended while nobody used it
-                await connection.invalidate()
-                driver = await _driver(connection)
             try:
                 yield driver
             except (asyncpg.InterfaceError, asyncpg.PostgresConnectionError, OSError):
@@ -76,9 +73,6 @@ class Database:
         """A read-only transaction with a statement timeout: reports can neither write nor run on."""
         async with self.engine.connect() as connection:
             driver = await _driver(connection)
-            while driver.is_closed():
-                await connection.invalidate()
-                driver = await _driver(connection)
             async with driver.transaction(readonly=True):
                 await driver.execute(f"SET LOCAL statement_timeout = {int(timeout_seconds * 1000)}")
                 yield connection
@@ -92,8 +86,12 @@ class Database:
 
 
 async def _driver(connection: AsyncConnection) -> Connection:
-    raw = await connection.get_raw_connection()
-    return cast(Connection, raw.driver_connection)
+    """The driver's connection; one that ended while nobody used it is replaced."""
+    while True:
+        driver = cast(Connection, (await connection.get_raw_connection()).driver_connection)
+        if not driver.is_closed():
+            return driver
+        await connection.invalidate()
 
 
 async def lock(connection: Connection, stage: int, values: Iterable[int | str]) -> None:

@@ -25,6 +25,7 @@ MAX_CANDIDATES = 6
 _PER_KEY = 20
 _WINDOW_DAYS = max(engine.IDLE_GAP_DAYS.values())
 _COUNTED_EXACTLY = 64
+_MOST_COUNTED = 32_767  # what a term's count holds in a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +147,8 @@ WITH got AS (
   ON CONFLICT (token, incident_id) DO UPDATE SET last_at = excluded.last_at
   WHERE incident_key.last_at < excluded.last_at - interval '6 hours'
 )
-UPDATE incident SET version = version + 1, first_at = $8, last_at = $6, profile = $9, terms = $10::text::bigint[], term_counts = $11::text::int[],
-       term_weights = $12::text::float8[], complaints = complaints + 1
+UPDATE incident SET version = version + 1, first_at = $8, last_at = $6, profile = $9, terms = $10::text::bigint[], term_counts = $11::text::smallint[],
+       term_weights = $12::text::real[], complaints = complaints + 1
 FROM got WHERE incident.id = got.id
 """
 
@@ -167,7 +168,7 @@ _OPEN = """
 WITH opened AS (
   INSERT INTO incident (id, state, scope, title, merchant_id, first_at, last_at, recurrence_of, complaints, people_complaints,
                         people_all, unidentified, profile, version, terms, term_counts, term_weights)
-  VALUES ($1, 'single', $2, $3, $4, $5, $5, $6, 1, 1, 1, 0, $7, 0, $8::text::bigint[], $9::text::int[], $10::text::float8[])
+  VALUES ($1, 'single', $2, $3, $4, $5, $5, $6, 1, 1, 1, 0, $7, 0, $8::text::bigint[], $9::text::smallint[], $10::text::real[])
 ), key AS (
   INSERT INTO incident_key (token, incident_id, last_at) SELECT t, $1, $5 FROM unnest($11::bigint[]) AS t
 )
@@ -243,7 +244,7 @@ def _stored(profile: Profile) -> tuple[str, str, str, str]:
     }  # fmt: skip
     terms = list(profile.terms)
     return (
-        to_json(raw), to_array(terms), to_array(profile.terms[t] for t in terms), to_array(round(profile.weights[t], 2) for t in terms),
+        to_json(raw), to_array(terms), to_array(min(profile.terms[t], _MOST_COUNTED) for t in terms), to_array(round(profile.weights[t], 2) for t in terms),
     )  # fmt: skip
 
 
@@ -285,7 +286,7 @@ async def fold(connection: Connection, incident_id: uuid.UUID, *, limit: int = 2
         )  # fmt: skip
     await connection.execute(
         "UPDATE incident SET version = version + 1, first_at = $2, last_at = $3, profile = $4, terms = $5::text::bigint[], "
-        "term_counts = $6::text::int[], term_weights = $7::text::float8[], complaints = complaints + $8 WHERE id = $1",
+        "term_counts = $6::text::smallint[], term_weights = $7::text::real[], complaints = complaints + $8 WHERE id = $1",
         incident_id, profile.first_at, profile.last_at, *_stored(profile), len(members),
     )  # fmt: skip
     # Keys know the day, not the second: a busy incident's index would be rewritten for every member.

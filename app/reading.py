@@ -156,7 +156,7 @@ class Reader:
 
     def _people(self, letter: Letter) -> tuple[tuple[str, Tokens], ...]:
         person = self.tokeniser.person(letter.body.complainant.__dict__)
-        agent = self.tokeniser.person(letter.body.agent.__dict__)
+        agent = self.tokeniser.person(letter.body.agent.__dict__) if any(letter.body.agent.__dict__.values()) else Tokens()
         roles = [("principal" if agent else "filer", person), ("agent", agent)]
         return tuple((role, tokens) for role, tokens in roles if tokens)
 

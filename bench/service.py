@@ -25,20 +25,20 @@ from rich.progress import track
 from app import calendar as calendars
 from app import codes, identity, intake, policy, supervisor, work
 from app.api.complaints import _triage_all
-from app.database import Database, migrate
+from app.database import Database
 from app.embedded import EmbeddedPostgres
 from app.identity import Principal
 from app.intake import Complaint, Letter
 from app.privacy import Vault, load_keys
 from app.settings import Settings
 from app.triage import House, triage
+from bench import corpus
 from bench.floor import driver_url
 from ml.synthetic import generate
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
 SECONDS = int(os.environ.get("BENCH_SECONDS", "4"))
 STORED = int(os.environ.get("BENCH_STORED", "10000"))
-WORK = Path(__file__).parent / ".work"
 
 
 class Serving:
@@ -254,16 +254,11 @@ async def direct(settings: Settings, url: str) -> tuple[dict[str, float], dict[s
 def main() -> None:
     if shutil.which("wrk") is None:
         sys.exit("wrk is needed: apt-get install wrk")
-    shutil.rmtree(WORK, ignore_errors=True)
-    WORK.mkdir()
-    os.environ["TRIAGE_DATA"] = str(WORK)
+    database = corpus.start()
     settings = Settings()
-    database = EmbeddedPostgres(WORK)
-    database.start(exclusive=True)
     try:
-        migrate(database.url("owner"))
         tokens = asyncio.run(prepare(settings, database))
-        bodies = WORK / "bodies.jsonl"
+        bodies = corpus.WORK / "bodies.jsonl"
         planted = generate(5000, 60, 99, datetime.now(UTC))
         bodies.write_text("\n".join(json.dumps({**p.body, "external_id": "@ID@"}, ensure_ascii=False) for p in planted))
         keys = load_keys(settings)

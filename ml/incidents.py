@@ -13,7 +13,7 @@ from typing import Any
 from ml.linkage import UNIT, Evidence
 
 PARAMETERS_VERSION = "incidents-1"
-PROFILE_TERMS = 96
+PROFILE_TERMS = 80
 KEY_TERMS = 8
 KEY_WEIGHT_CAP = 13.0
 

@@ -2,14 +2,15 @@
 
 from sqlalchemy import (
     ARRAY,
+    REAL,
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
-    Float,
     ForeignKey,
     Index,
     Integer,
+    SmallInteger,
     Table,
     Text,
     Uuid,
@@ -40,9 +41,10 @@ incident = Table(
     # Raised with every fold: a profile read before another's fold must not overwrite it.
     Column("version", Integer, nullable=False),
     Column("counted_version", Integer, nullable=False, server_default=text("-1")),
+    # Small types on purpose: a profile that stays under 2 kB is never moved out of its row.
     Column("terms", ARRAY(BigInteger), nullable=False),
-    Column("term_counts", ARRAY(Integer), nullable=False),
-    Column("term_weights", ARRAY(Float), nullable=False),
+    Column("term_counts", ARRAY(SmallInteger), nullable=False),
+    Column("term_weights", ARRAY(REAL), nullable=False),
     instant("created_at", now=True),
     CheckConstraint("state IN ('single', 'watch', 'open', 'closed')", name="state"),
     Index("ix_incident_last_at", "last_at"),

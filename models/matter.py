@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     ARRAY,
+    REAL,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -10,7 +11,6 @@ from sqlalchemy import (
     Float,
     ForeignKey,
     Index,
-    Integer,
     LargeBinary,
     SmallInteger,
     Table,
@@ -44,7 +44,7 @@ matter = Table(
     document("reading"),
     # Keyed terms and their weights: what a later relink compares, unreadable without the key.
     Column("terms", ARRAY(BigInteger), nullable=False),
-    Column("term_weights", ARRAY(Float), nullable=False),
+    Column("term_weights", ARRAY(REAL), nullable=False),
     # What else a copy is told from another dispute by, and a waiting member teaches its incident.
     Column("order_token", BigInteger),
     Column("product_token", BigInteger),
@@ -206,13 +206,5 @@ joint_member = Table(
     Column("consent", Text, nullable=False, server_default=text("'open'")),
     Column("consent_by", Text),
     instant("consent_at", nullable=True),
-    info=KEEP,
-)
-
-case_number = Table(
-    "case_number",
-    metadata,
-    Column("year", Integer, primary_key=True),
-    Column("last", BigInteger, nullable=False),
     info=KEEP,
 )

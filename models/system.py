@@ -138,11 +138,3 @@ key_check = Table(
     Column("mac", LargeBinary, nullable=False),
     info=APPEND,
 )
-
-job = Table(
-    "job",
-    metadata,
-    Column("name", Text, primary_key=True),
-    instant("last_run_at", nullable=True),
-    info=KEEP,
-)

@@ -71,15 +71,3 @@ work_event = Table(
     instant("at", now=True),
     info=APPEND,
 )
-
-# The answer of an act done under an Idempotency-Key, so that a repeated call gets the same one.
-idempotency = Table(
-    "idempotency",
-    metadata,
-    Column("subject", Text, primary_key=True),
-    Column("key", Text, primary_key=True),
-    Column("request_sha256", Text, nullable=False),
-    document("answer"),
-    instant("created_at", now=True, index=True),
-    info=FREE,
-)

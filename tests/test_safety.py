@@ -79,7 +79,7 @@ async def test_reports_can_not_write(house: House) -> None:
 
     async with house.database.reading() as connection:
         with pytest.raises((DBAPIError, asyncpg.PostgresError)):
-            await connection.execute(text("INSERT INTO job (name) VALUES ('x')"))
+            await connection.execute(text("INSERT INTO queue (id, name, lane) VALUES ('x', 'x', 'any')"))
 
 
 async def test_the_audit_chain_shows_a_change(house: House, server: Server, url: str) -> None:

@@ -77,13 +77,6 @@ def upgrade() -> None:
         info={"app": "SELECT, INSERT, UPDATE"},
     )
     op.create_table(
-        "case_number",
-        sa.Column("year", sa.Integer(), nullable=False),
-        sa.Column("last", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("year", name=op.f("pk_case_number")),
-        info={"app": "SELECT, INSERT, UPDATE"},
-    )
-    op.create_table(
         "code",
         sa.Column("list", sa.Text(), nullable=False),
         sa.Column("code", sa.Text(), nullable=False),
@@ -104,24 +97,6 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False),
         sa.ForeignKeyConstraint(["merged_into"], ["complainant.id"], name=op.f("fk_complainant_merged_into")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_complainant")),
-        info={"app": "SELECT, INSERT, UPDATE"},
-    )
-    op.create_table(
-        "idempotency",
-        sa.Column("subject", sa.Text(), nullable=False),
-        sa.Column("key", sa.Text(), nullable=False),
-        sa.Column("request_sha256", sa.Text(), nullable=False),
-        sa.Column("answer", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False),
-        sa.PrimaryKeyConstraint("subject", "key", name=op.f("pk_idempotency")),
-        info={"app": "SELECT, INSERT, UPDATE, DELETE"},
-    )
-    op.create_index(op.f("ix_idempotency_created_at"), "idempotency", ["created_at"], unique=False)
-    op.create_table(
-        "job",
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("last_run_at", sa.DateTime(timezone=True), nullable=True),
-        sa.PrimaryKeyConstraint("name", name=op.f("pk_job")),
         info={"app": "SELECT, INSERT, UPDATE"},
     )
     op.create_table(
@@ -315,8 +290,8 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("counted_version", sa.Integer(), server_default=sa.text("-1"), nullable=False),
         sa.Column("terms", sa.ARRAY(sa.BigInteger()), nullable=False),
-        sa.Column("term_counts", sa.ARRAY(sa.Integer()), nullable=False),
-        sa.Column("term_weights", sa.ARRAY(sa.Float()), nullable=False),
+        sa.Column("term_counts", sa.ARRAY(sa.SmallInteger()), nullable=False),
+        sa.Column("term_weights", sa.ARRAY(sa.REAL()), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False),
         sa.CheckConstraint("state IN ('single', 'watch', 'open', 'closed')", name=op.f("ck_incident_state")),
         sa.ForeignKeyConstraint(["merchant_id"], ["merchant.id"], name=op.f("fk_incident_merchant_id")),
@@ -348,7 +323,7 @@ def upgrade() -> None:
         sa.Column("amount_fen", sa.BigInteger(), nullable=True),
         sa.Column("reading", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("terms", sa.ARRAY(sa.BigInteger()), nullable=False),
-        sa.Column("term_weights", sa.ARRAY(sa.Float()), nullable=False),
+        sa.Column("term_weights", sa.ARRAY(sa.REAL()), nullable=False),
         sa.Column("order_token", sa.BigInteger(), nullable=True),
         sa.Column("product_token", sa.BigInteger(), nullable=True),
         sa.Column("lot_token", sa.BigInteger(), nullable=True),
@@ -797,12 +772,8 @@ def downgrade() -> None:
     op.drop_index("ix_letter_received_at", table_name="letter")
     op.drop_table("letter")
     op.drop_table("key_check")
-    op.drop_table("job")
-    op.drop_index(op.f("ix_idempotency_created_at"), table_name="idempotency")
-    op.drop_table("idempotency")
     op.drop_table("complainant")
     op.drop_table("code")
-    op.drop_table("case_number")
     op.drop_table("calendar_year")
     op.drop_table("calendar_day")
     op.drop_table("audit_seal")

@@ -1,0 +1,49 @@
+"""What the quality benches share: a service of its own in bench/.work, and scores."""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from app import calendar, codes, policy
+from app.database import Database, migrate
+from app.embedded import EmbeddedPostgres
+from app.privacy import Vault, load_keys
+from app.settings import Settings
+from app.triage import House
+
+WORK = Path(__file__).parent / ".work"
+
+
+def start() -> EmbeddedPostgres:
+    """A fresh, migrated bundled database; the caller stops it."""
+    shutil.rmtree(WORK, ignore_errors=True)
+    WORK.mkdir()
+    os.environ["TRIAGE_DATA"] = str(WORK)
+    database = EmbeddedPostgres(WORK)
+    database.start(exclusive=True)
+    migrate(database.url("owner"))
+    return database
+
+
+@asynccontextmanager
+async def house(database: EmbeddedPostgres) -> AsyncIterator[House]:
+    owner = Database(database.url("owner"), pool_size=1)
+    async with owner.connection() as connection:
+        for seed in (codes.seed, calendar.seed, policy.seed):
+            await seed(connection)
+    await owner.close()
+    settings = Settings()
+    app = Database(database.url("app"))
+    yield await House.open(settings, app, Vault(load_keys(settings)))
+    await app.close()
+
+
+def b_cubed(found: Sequence[object], truth: Sequence[object]) -> tuple[float, float]:
+    """(precision, recall)."""
+    both, by_found, by_truth = Counter(zip(found, truth, strict=True)), Counter(found), Counter(truth)
+    precision = sum(n * n / by_found[f] for (f, _), n in both.items()) / len(found)
+    recall = sum(n * n / by_truth[t] for (_, t), n in both.items()) / len(found)
+    return precision, recall
