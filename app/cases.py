@@ -113,22 +113,26 @@ async def set_gate(connection: Connection, matter_id: uuid.UUID, name: str, stat
     return row is not None
 
 
-ARRIVALS = """
-SELECT m.id, m.letter_id, m.merchant_id, m.issues, m.problem, m.terms, m.term_weights, m.received_at, m.closed_at, m.source,
-       m.channel, m.order_token, m.product_token, m.lot_token, m.event_on, m.amount_fen, m.state, m.lane, im.incident_id
-FROM complainant_membership cm
-JOIN party p ON p.record_id = cm.record_id AND p.role IN ('filer', 'principal')
-JOIN matter m ON m.id = p.matter_id
-LEFT JOIN incident_membership im ON im.matter_id = m.id AND im.valid_to IS NULL AND im.is_primary
-WHERE cm.complainant_id = $1 AND cm.valid_to IS NULL AND m.copy_of IS NULL
-  AND m.event_at BETWEEN $2 AND $3
-ORDER BY m.event_at DESC, m.id LIMIT 40
+# From the person outward: the sum keeps the planner from walking everybody's matters of the period instead.
+_EARLIER = """
+WITH own AS MATERIALIZED (
+  SELECT m.id, m.letter_id, m.merchant_id, m.issues, m.problem, m.terms, m.term_weights, m.received_at, m.event_at, m.closed_at, m.source,
+         m.channel, m.order_token, m.product_token, m.lot_token, m.event_on, m.amount_fen, m.state, m.lane
+  FROM complainant_membership cm
+  JOIN party p ON p.record_id = cm.record_id AND p.role IN ('filer', 'principal')
+  JOIN matter m ON m.id = p.matter_id
+  WHERE cm.complainant_id = $1 AND cm.valid_to IS NULL AND m.copy_of IS NULL
+    AND m.event_at + interval '0' BETWEEN $2 AND $3
+)
+SELECT own.*, im.incident_id FROM own
+LEFT JOIN incident_membership im ON im.matter_id = own.id AND im.valid_to IS NULL AND im.is_primary
+ORDER BY own.event_at DESC, own.id LIMIT 40
 """
 
 
 async def earlier(connection: Connection, complainant_id: uuid.UUID, since: datetime, until: datetime) -> list[Any]:
     """The person's other matters of that time, newest first: what a copy or a repeat is measured against."""
-    return list(await connection.fetch(ARRIVALS, complainant_id, since, until))
+    return list(await connection.fetch(_EARLIER, complainant_id, since, until))
 
 
 # -- what people read
