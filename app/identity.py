@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-import uuid_utils
+import uuid_utils.compat as uuid_utils
 
 from app.database import Connection, Database
 from app.errors import Forbidden, Invalid, Unauthorised
@@ -20,7 +20,7 @@ _CACHE_SECONDS = 5.0
 
 def new_id() -> uuid.UUID:
     """Time-ordered (version 7), so that primary keys arrive in index order."""
-    return uuid.UUID(int=uuid_utils.uuid7().int)
+    return uuid_utils.uuid7()
 
 
 @dataclass(frozen=True, slots=True)
