@@ -55,7 +55,7 @@ def features(read: ReadLetter, merchant_id: uuid.UUID | None) -> Features:
 
 def keys(matter: Features, tokeniser: Tokeniser) -> tuple[list[int], list[int]]:
     """(keys to look up and store, the fewer to lock before opening). A merchant's matters all share one key."""
-    by_term = [tokeniser.opaque("key", f"term|{t}") for t in engine.key_terms(matter.terms)]
+    by_term = [tokeniser.opaque("key", f"term|{t}") for t in engine.key_terms(matter.terms, matter.names)]
     by_place = [tokeniser.opaque("key", f"place|{p}") for p in matter.places]
     by_lot = [tokeniser.opaque("key", f"lot|{matter.lot}")] if matter.lot is not None else []
     by_merchant: list[int] = []

@@ -15,7 +15,8 @@ from ml.linkage import UNIT, Evidence
 PARAMETERS_VERSION = "incidents-1"
 PROFILE_TERMS = 80
 KEY_TERMS = 8
-KEY_WEIGHT_CAP = 13.0
+KEY_WEIGHT_CAP = 16.0
+NAME_BONUS = 4.0
 
 # Longest silence after which a matter no longer belongs, by scope; places and frauds go on longer than shops.
 IDLE_GAP_DAYS = {"merchant": 45, "lot": 120, "place": 100}
@@ -85,7 +86,7 @@ class Profile:
     def trim(self) -> None:
         """Keeps the terms that tell most (count x weight): the wording of a long incident may drift."""
         if len(self.terms) > PROFILE_TERMS:
-            order = sorted(self.terms, key=lambda t: (-self.terms[t] * self.weights[t], t))
+            order = sorted(self.terms, key=lambda t: -self.terms[t] * self.weights[t])
             for term in order[PROFILE_TERMS:]:
                 del self.terms[term], self.weights[term]
         self.norm = math.sqrt(sum((self.weights[t] * n) ** 2 for t, n in self.terms.items()))
@@ -189,7 +190,7 @@ def assign(matter: Features, profiles: Mapping[Any, Profile]) -> tuple[Any | Non
     return (scored[0][0] if scored and scored[0][1].joins else None), scored
 
 
-def key_terms(terms: Mapping[int, float]) -> list[int]:
-    """The terms worth looking others up by: rare and emphasised; weight is capped, or misspellings that nobody
-    shares would take every place. Ties by token so that runs agree."""
-    return sorted(terms, key=lambda t: (-min(terms[t], KEY_WEIGHT_CAP), t))[:KEY_TERMS]
+def key_terms(terms: Mapping[int, float], names: frozenset[int] = frozenset()) -> list[int]:
+    """The terms worth looking others up by: names, and what is rare and emphasised. Weight is capped, or misspellings
+    that nobody shares would take every place. Ties go to what is said first, whatever the key makes of it."""
+    return sorted(terms, key=lambda t: -(min(terms[t], KEY_WEIGHT_CAP) + (NAME_BONUS if t in names else 0)))[:KEY_TERMS]
