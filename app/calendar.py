@@ -16,7 +16,6 @@ from app.database import Connection
 from app.errors import Invalid
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
-FIRST_YEAR = 2019
 DUE_MODES = {"statutory": "仅法定节假日顺延", "notice": "按放假通知整段顺延", "any": "任何休息日顺延"}
 
 

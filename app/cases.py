@@ -196,8 +196,8 @@ async def read_matters(connection: Connection, letter_id: uuid.UUID, *, now: dat
                 ],
                 "history": of(changes),
                 "findings": [{"code": f["code"], "evidence": f["evidence"]} for f in of(findings)],
-                "parties": [{**p, "evidence": p["evidence"]} for p in of(parties)],
-                "respondents": [{**r, "evidence": r["evidence"]} for r in of(respondents)],
+                "parties": of(parties),
+                "respondents": of(respondents),
             }
         )  # fmt: skip
     return found

@@ -139,5 +139,5 @@ async def read(
         "created_at": row["created_at"],
         "complaints": sum(m["lane"] == "complaint" for m in matters),
         "matters": matters,
-        "records": [{**dict(m), "evidence": m["evidence"]} for m in members if m["letter_id"] in visible],
+        "records": [dict(m) for m in members if m["letter_id"] in visible],
     }

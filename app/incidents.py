@@ -298,30 +298,23 @@ async def fold(connection: Connection, incident_id: uuid.UUID, *, limit: int = 2
     return len(members)
 
 
-_SEEN = """
-SELECT count(DISTINCT im.matter_id) AS matters, count(DISTINCT im.matter_id) FILTER (WHERE m.lane = 'complaint') AS complaints,
-       count(DISTINCT cm.complainant_id) FILTER (WHERE m.lane = 'complaint') AS people, count(DISTINCT cm.complainant_id) AS people_all,
-       count(DISTINCT im.matter_id) FILTER (WHERE m.lane = 'complaint' AND cm.complainant_id IS NULL) AS unidentified
+# People are counted after linking; a letter that names nobody is counted apart.
+_FIGURES = """
+  count(DISTINCT im.matter_id) FILTER (WHERE m.lane = 'complaint') AS complaints,
+  count(DISTINCT im.matter_id) AS matters,
+  count(DISTINCT cm.complainant_id) FILTER (WHERE m.lane = 'complaint') AS people,
+  count(DISTINCT cm.complainant_id) AS people_all,
+  count(DISTINCT im.matter_id) FILTER (WHERE m.lane = 'complaint' AND cm.complainant_id IS NULL) AS unidentified
 FROM incident_membership im
 JOIN matter m ON m.id = im.matter_id
 LEFT JOIN party p ON p.matter_id = m.id AND p.role IN ('filer', 'principal')
 LEFT JOIN complainant_membership cm ON cm.record_id = p.record_id AND cm.valid_to IS NULL
-WHERE im.valid_to IS NULL AND im.incident_id = $1 AND m.lane = ANY($2)
-  AND EXISTS (SELECT 1 FROM unnest($3::text[]) j WHERE starts_with(m.district, j))
+WHERE im.valid_to IS NULL
 """
-COUNTS = """
-SELECT im.incident_id,
-       count(DISTINCT im.matter_id) FILTER (WHERE m.lane = 'complaint') AS complaints,
-       count(DISTINCT im.matter_id) AS matters,
-       count(DISTINCT cm.complainant_id) FILTER (WHERE m.lane = 'complaint') AS people,
-       count(DISTINCT cm.complainant_id) AS people_all,
-       count(DISTINCT im.matter_id) FILTER (WHERE m.lane = 'complaint' AND cm.complainant_id IS NULL) AS unidentified
-FROM incident_membership im
-JOIN matter m ON m.id = im.matter_id
-LEFT JOIN party p ON p.matter_id = m.id AND p.role IN ('filer', 'principal')
-LEFT JOIN complainant_membership cm ON cm.record_id = p.record_id AND cm.valid_to IS NULL
-WHERE im.valid_to IS NULL AND im.incident_id = ANY($1)
-GROUP BY im.incident_id
+_COUNTS = f"SELECT im.incident_id, {_FIGURES} AND im.incident_id = ANY($1) GROUP BY im.incident_id"
+_SEEN = f"""
+SELECT {_FIGURES} AND im.incident_id = $1 AND m.lane = ANY($2)
+  AND EXISTS (SELECT 1 FROM unnest($3::text[]) j WHERE starts_with(m.district, j))
 """
 
 
@@ -338,7 +331,7 @@ async def recount(connection: Connection, incident_ids: Sequence[uuid.UUID], thr
         "SELECT id, version FROM incident WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE", list(incident_ids)
     )
     version_of = {r["id"]: r["version"] for r in versions}
-    for row in await connection.fetch(COUNTS, list(incident_ids)):
+    for row in await connection.fetch(_COUNTS, list(incident_ids)):
         counted = row["people"] + (1 if row["unidentified"] else 0)
         state = (
             "open" if counted >= thresholds["cluster.group"] else "watch" if counted >= thresholds["cluster.watch"] else "single"

@@ -23,7 +23,6 @@ TRACK_LABELS = {
 }  # fmt: skip
 _FALLBACK = {"t1": "t2", "t2": "t3"}
 SIGNS = ("one_person", "one_person_sampled", "two_persons")
-_HARM = ("none", "low", "medium", "high")
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "eq": operator.eq, "ne": operator.ne, "gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le,

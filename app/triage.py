@@ -9,6 +9,7 @@ import logging
 import math
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -115,10 +116,8 @@ async def receive(house: House, source: str, body: Complaint) -> Receipt:
 
 
 async def _receive(house: House, connection: Connection, letter: Letter, *, triage_after_seconds: float) -> Receipt:
-    if letter.body.attachments:  # two tables: a transaction; otherwise the one INSERT commits itself
-        async with connection.transaction():
-            answer = (await intake.receive(connection, house.vault, [letter], triage_after_seconds=triage_after_seconds))[0]
-    else:
+    # Attachments make it two tables and so a transaction; otherwise the one INSERT commits itself.
+    async with connection.transaction() if letter.body.attachments else nullcontext():
         answer = (await intake.receive(connection, house.vault, [letter], triage_after_seconds=triage_after_seconds))[0]
     if isinstance(answer, Exception):
         raise answer

@@ -1,9 +1,8 @@
-"""What the quality benches share: a service of its own in bench/.work, and scores."""
+"""What the quality benches share: a service of its own in bench/.work."""
 
 import os
 import shutil
-from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -39,11 +38,3 @@ async def house(database: EmbeddedPostgres) -> AsyncIterator[House]:
     app = Database(database.url("app"))
     yield await House.open(settings, app, Vault(load_keys(settings)))
     await app.close()
-
-
-def b_cubed(found: Sequence[object], truth: Sequence[object]) -> tuple[float, float]:
-    """(precision, recall)."""
-    both, by_found, by_truth = Counter(zip(found, truth, strict=True)), Counter(found), Counter(truth)
-    precision = sum(n * n / by_found[f] for (f, _), n in both.items()) / len(found)
-    recall = sum(n * n / by_truth[t] for (_, t), n in both.items()) / len(found)
-    return precision, recall

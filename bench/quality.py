@@ -20,6 +20,7 @@ from app.embedded import EmbeddedPostgres
 from app.intake import Complaint
 from app.triage import receive_and_triage
 from bench import corpus
+from ml.evaluation import b_cubed
 from ml.synthetic import generate
 
 COUNT, SEEDS = 3000, (11, 12, 13)
@@ -56,7 +57,7 @@ async def planted(database: EmbeddedPostgres, seed: int) -> None:
         ],
     }
     for name, pairs in told.items():
-        precision, recall = corpus.b_cubed(*zip(*pairs, strict=True))
+        precision, recall = b_cubed(*zip(*pairs, strict=True))
         f1 = 2 * precision * recall / (precision + recall)
         print(f"seed {seed} {name}: B-cubed precision {precision:.3f} recall {recall:.3f} F1 {f1:.3f} ({len(pairs)})")
 

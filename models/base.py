@@ -19,7 +19,6 @@ metadata = MetaData(
 APPEND = {"app": "SELECT, INSERT"}
 KEEP = {"app": "SELECT, INSERT, UPDATE"}
 FREE = {"app": "SELECT, INSERT, UPDATE, DELETE"}
-READ = {"app": "SELECT"}
 
 
 def uid() -> "Column[Any]":

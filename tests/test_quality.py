@@ -1,7 +1,5 @@
 """Quality is a test too: a planted corpus through the whole journey, judged against the truth it was planted with."""
 
-from collections import Counter
-from collections.abc import Sequence
 from datetime import datetime
 
 from sklearn.metrics import adjusted_mutual_info_score
@@ -9,18 +7,11 @@ from sklearn.metrics import adjusted_mutual_info_score
 from app.calendar import SHANGHAI
 from app.intake import Complaint
 from app.triage import House, receive_and_triage
+from ml.evaluation import b_cubed
 from ml.synthetic import generate
 
 COUNT = 1200
 END = datetime(2026, 10, 31, 18, 0, tzinfo=SHANGHAI)
-
-
-def b_cubed(found: Sequence[object], truth: Sequence[object]) -> tuple[float, float]:
-    """(precision, recall)."""
-    both, by_found, by_truth = Counter(zip(found, truth, strict=True)), Counter(found), Counter(truth)
-    precision = sum(n * n / by_found[f] for (f, _), n in both.items()) / len(found)
-    recall = sum(n * n / by_truth[t] for (_, t), n in both.items()) / len(found)
-    return precision, recall
 
 
 async def test_people_and_incidents_are_found_in_a_planted_corpus(house: House) -> None:
