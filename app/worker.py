@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from app import audit, incidents, policy, work
@@ -16,25 +17,21 @@ log = logging.getLogger(__name__)
 
 async def run(house: House, *, stop: asyncio.Event) -> None:
     """Until stop is set. Any number may run; each step claims what it does, so a killed worker loses nothing."""
+    fresh = asyncio.create_task(house.keep_fresh())
     hourly_at = 0.0
-    refreshed_at = time.monotonic()
     while not stop.is_set():
         try:
             busy = await step(house)
             if time.monotonic() >= hourly_at:
                 await hourly(house)
                 hourly_at = time.monotonic() + _HOURLY_SECONDS
-            if time.monotonic() - refreshed_at > 30:
-                await house.refresh()
-                refreshed_at = time.monotonic()
         except Exception as error:  # whatever it is, the next round may do better than no worker
             log.warning("worker step failed: %s", type(error).__name__)
             busy = False
         if not busy:
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _IDLE_SECONDS)
-            except TimeoutError:
-                continue
+    fresh.cancel()
 
 
 async def step(house: House) -> bool:
