@@ -14,7 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api import analysis, complaints, queues
+from app.api import analysis, complaints, deliveries, queues
 from app.api.common import answer, problem
 from app.database import Database
 from app.errors import TriageError, Unavailable
@@ -55,9 +55,12 @@ def create_app(settings: Settings, database_url: str) -> FastAPI:
     app.include_router(complaints.router)
     app.include_router(queues.router)
     app.include_router(analysis.router)
+    app.include_router(deliveries.router)
     registry = CollectorRegistry()
     requests = Counter("triage_requests", "Answers by route and status", ["route", "status"], registry=registry)
     waiting = Gauge("triage_untriaged_letters", "Letters that wait for triage", registry=registry)
+    unanswered = Gauge("triage_unacknowledged_emergencies", "Emergencies nobody took over yet", registry=registry)
+    undelivered = Gauge("triage_deliveries", "Deliveries that wait or failed", ["state"], registry=registry)
     ready_items = Gauge("triage_ready_work_items", "Work items to be claimed", ["queue"], registry=registry)
 
     @app.exception_handler(TriageError)
@@ -99,6 +102,9 @@ def create_app(settings: Settings, database_url: str) -> FastAPI:
     async def metrics() -> Response:
         async with app.state.database.connection() as connection:
             waiting.set(await connection.fetchval("SELECT count(*) FROM letter WHERE state = 'received'"))
+            unanswered.set(await connection.fetchval("SELECT count(*) FROM page WHERE acknowledged_at IS NULL"))
+            for state in ("waiting", "failed"):
+                undelivered.labels(state).set(await connection.fetchval("SELECT count(*) FROM delivery WHERE state = $1", state))
             for row in await connection.fetch("SELECT queue_id, count(*) AS n FROM work_item WHERE state = 'ready' GROUP BY 1"):
                 ready_items.labels(row["queue_id"]).set(row["n"])
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

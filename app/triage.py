@@ -18,6 +18,7 @@ import asyncpg
 
 from app import calendar, cases, complainants, deliveries, directories, incidents, intake, merchants, policy, privacy, work
 from app.calendar import Calendar, local_day
+from app.codes import region_name
 from app.complainants import Linked
 from app.database import Connection, Database, to_array
 from app.identity import new_id
@@ -258,6 +259,9 @@ async def _triage(house: House, connection: Connection, read: ReadLetter, now: d
             connection,
             [(m.id, "matter.triaged", {"letter_id": str(letter.id), "lane": m.lane, "track": m.decided.track}) for m in matters if m.decided],
         )  # fmt: skip
+    for matter in live:
+        if read.reading.kind == "emergency":
+            await deliveries.raise_page(connection, matter.id, page_payload(read))
     views = {r["id"]: r for r in rows["matter"]}
     return Outcome(
         letter.id, read.reading.kind,
@@ -377,6 +381,14 @@ def _facts(matter: _Matter, read: ReadLetter, odr: directories.OdrStatus, earlie
         chose_odr=body.chose_odr,
         delegate_consent=body.consents.delegate,
     )
+
+
+def page_payload(read: ReadLetter) -> dict[str, Any]:
+    """What a pager shows: where, and which dangers. No words of the letter."""
+    return {
+        "complaint_id": str(read.letter.id), "district": region_name(read.district), "received_at": read.letter.received_at.isoformat(),
+        "dangers": sorted({d.type for d in read.reading.dangers if d.severity == "high"}),
+    }  # fmt: skip
 
 
 def _needs_person(matter: _Matter, read: ReadLetter) -> bool:

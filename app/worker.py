@@ -1,4 +1,5 @@
-"""The worker: untriaged letters, incident profiles, expired leases, idle incidents, audit seals. Claim, do, repeat."""
+"""The worker: untriaged letters, incident profiles, expired leases, deliveries, idle incidents, audit seals. Claim, do,
+repeat."""
 
 import asyncio
 import logging
@@ -6,7 +7,9 @@ import time
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from app import audit, incidents, policy, work
+import httpx
+
+from app import audit, deliveries, incidents, policy, work
 from app.calendar import local_day
 from app.triage import House, triage_waiting
 
@@ -17,7 +20,7 @@ log = logging.getLogger(__name__)
 
 async def run(house: House, *, stop: asyncio.Event) -> None:
     """Until stop is set. Any number may run; each step claims what it does, so a killed worker loses nothing."""
-    fresh = asyncio.create_task(house.keep_fresh())
+    tasks = (asyncio.create_task(house.keep_fresh()), asyncio.create_task(_deliver(house)))
     hourly_at = 0.0
     while not stop.is_set():
         try:
@@ -31,7 +34,29 @@ async def run(house: House, *, stop: asyncio.Event) -> None:
         if not busy:
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _IDLE_SECONDS)
-    fresh.cancel()
+    for task in tasks:
+        task.cancel()
+
+
+async def _deliver(house: House) -> None:
+    """Beside everything else: a receiver that answers slowly must not keep a letter waiting."""
+    async with httpx.AsyncClient() as client:
+        while True:
+            try:
+                busy = await deliver(house, client)
+            except Exception as error:
+                log.warning("deliveries failed: %s", type(error).__name__)
+                busy = 0
+            if not busy:
+                await asyncio.sleep(_IDLE_SECONDS)
+
+
+async def deliver(house: House, client: httpx.AsyncClient) -> int:
+    """One round: pages that nobody answered, new events, what is due. Gives how much there was."""
+    async with house.database.transaction() as connection:
+        called = await deliveries.page_again(connection)
+        dispatched = await deliveries.dispatch(connection)
+    return called + dispatched + await deliveries.send_due(house.database, house.vault, client)
 
 
 async def step(house: House) -> bool:

@@ -187,6 +187,22 @@ finding = Table(
     info=APPEND,
 )
 
+# What a person read where the machine read otherwise: binding for the matter, and tomorrow's training labels.
+reading_correction = Table(
+    "reading_correction",
+    metadata,
+    uid(),
+    Column("matter_id", Uuid, ForeignKey("matter.id"), nullable=False, index=True),
+    Column("actor", Text, nullable=False),
+    instant("at", now=True),
+    document("before"),
+    document("after"),
+    # The artifacts whose reading was corrected.
+    document("versions"),
+    Column("note", Text),
+    info=APPEND,
+)
+
 # Article 12: a legal joinder with each person's consent. Apart from incidents, which are statistics.
 joint_matter = Table(
     "joint_matter",

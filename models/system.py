@@ -1,4 +1,4 @@
-"""What the house itself needs: policies, calendars, codes, tokens, audit, outbox."""
+"""What the house itself needs: policies, calendars, codes, tokens, audit."""
 
 from sqlalchemy import (
     ARRAY,
@@ -6,14 +6,12 @@ from sqlalchemy import (
     Boolean,
     Column,
     Date,
-    ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
     Table,
     Text,
-    UniqueConstraint,
-    Uuid,
     text,
 )  # fmt: skip
 
@@ -65,6 +63,20 @@ code = Table(
     info=KEEP,
 )
 
+# Which code of one list stands for which of another: the national platform's categories and a hotline's for ours.
+code_map = Table(
+    "code_map",
+    metadata,
+    Column("from_list", Text, primary_key=True),
+    Column("from_code", Text, primary_key=True),
+    Column("to_list", Text, primary_key=True),
+    Column("to_code", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("as_of", Date, nullable=False),
+    ForeignKeyConstraint(["to_list", "to_code"], ["code.list", "code.code"]),
+    info=KEEP,
+)
+
 api_token = Table(
     "api_token",
     metadata,
@@ -111,23 +123,6 @@ audit_seal = Table(
     Column("hash", LargeBinary, nullable=False),
     instant("at", now=True),
     info=APPEND,
-)
-
-outbox = Table(
-    "outbox",
-    metadata,
-    Column("id", BigInteger, primary_key=True, autoincrement=True),
-    Column("matter_id", Uuid, ForeignKey("matter.id"), nullable=False),
-    Column("sequence", Integer, nullable=False),
-    Column("kind", Text, nullable=False),
-    document("payload"),
-    instant("created_at", now=True),
-    instant("delivered_at", nullable=True),
-    Column("attempts", Integer, nullable=False, server_default=text("0")),
-    instant("next_attempt_at", nullable=True),
-    UniqueConstraint("matter_id", "sequence"),
-    Index("ix_outbox_undelivered", "next_attempt_at", postgresql_where=text("delivered_at IS NULL")),
-    info=KEEP,
 )
 
 # A MAC of the keys in use: the wrong keys are refused at the start, not noticed years later.

@@ -139,6 +139,7 @@ CALLERS: dict[str, dict[str, Any]] = {
     "yichang": {"roles": ["mediator"], "jurisdictions": ["4205"]},
     "supervisor": {"roles": ["supervisor"]},
     "analyst": {"roles": ["analyst"]},
+    "admin": {"roles": ["admin"]},
 }
 
 
