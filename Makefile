@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
 
-.PHONY: run test test-slow lint bench bench-quality bench-petitions locks env env-dev clean
+.PHONY: run test test-slow lint train bench bench-quality bench-petitions bench-reading locks env env-dev clean
 
 run: env
 	@exec setpriv --pdeathsig INT $(BIN)/triage serve
@@ -38,6 +38,10 @@ test: lint
 test-slow: env-dev
 	$(BIN)/python -m pytest -m slow
 
+# The engine of reading from the texts in ml/texts; its card, ml/artifacts/reading.md, says how good it is on the exam.
+train: env-dev
+	$(BIN)/triage train reading ml/texts/complaints.jsonl ml/texts/short.jsonl --out ml/artifacts --examine-on tests/exam/complaints.jsonl
+
 bench: env-dev
 	$(BIN)/python -m bench.service
 
@@ -46,6 +50,9 @@ bench-quality: env-dev
 
 bench-petitions: env-dev
 	$(BIN)/python -m bench.quality $(FILE)
+
+bench-reading: env-dev
+	$(BIN)/python -m bench.reading $(FILE)
 
 # New versions: edit pyproject.toml, then `make locks`, then read the diff.
 locks: $(UV)

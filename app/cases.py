@@ -113,6 +113,77 @@ async def set_gate(connection: Connection, matter_id: uuid.UUID, name: str, stat
     return row is not None
 
 
+async def rewrite_reading(
+    connection: Connection, matter_id: uuid.UUID, *, kind: str, lane: str, goods: str | None, problem: str | None, demands: Sequence[str],
+    reading: Mapping[str, Any],
+) -> None:  # fmt: skip
+    """What a person read instead. The machine's own reading stays in the first decision and in the correction."""
+    await connection.execute(
+        "UPDATE matter SET kind = $2, kind_probability = 1, lane = $3, goods = $4, problem = $5, demands = $6, reading = $7::jsonb "
+        "WHERE id = $1",
+        matter_id, kind, lane, goods, problem, list(demands), to_json(reading),
+    )  # fmt: skip
+
+
+async def note_correction(
+    connection: Connection, correction_id: uuid.UUID, matter_id: uuid.UUID, actor: str, before: Mapping[str, Any], after: Mapping[str, Any],
+    versions: Mapping[str, Any], note: str | None,
+) -> None:  # fmt: skip
+    await connection.execute(
+        "INSERT INTO reading_correction (id, matter_id, actor, before, after, versions, note) "
+        "VALUES ($1, $2, $3, $4::jsonb, $5::jsonb, $6::jsonb, $7)",
+        correction_id, matter_id, actor, to_json(before), to_json(after), to_json(versions), note,
+    )  # fmt: skip
+
+
+async def decide_again(connection: Connection, decision: Mapping[str, Any], *, gates: Sequence[Any]) -> None:
+    """A decision after the first, with the gates of its track; gates that stand already keep their state."""
+    columns = _COLUMNS["decision"]
+    await connection.execute(
+        f"INSERT INTO decision ({columns}) SELECT {columns} FROM jsonb_populate_record(NULL::decision, $1::jsonb)",
+        to_json(decision),
+    )
+    await connection.execute("UPDATE matter SET track = $2 WHERE id = $1", decision["matter_id"], decision["track"])
+    for gate in gates:
+        await connection.execute(
+            "INSERT INTO gate (matter_id, track, name, state, actor, at, basis) "
+            "VALUES ($1, $2, $3, $4, CASE WHEN $4 <> 'open' THEN 'portal' END, CASE WHEN $4 <> 'open' THEN $5::timestamptz END, $6) "
+            "ON CONFLICT DO NOTHING",
+            decision["matter_id"], decision["track"], gate.name, gate.state, decision["decided_at"], gate.basis,
+        )  # fmt: skip
+
+
+async def copy_as_report(connection: Connection, matter_id: uuid.UUID, twin: uuid.UUID, actor: str, at: datetime) -> None:
+    """The report of a letter that was taken for a complaint alone: same reading, parties, respondents and incident."""
+    kept = "letter_id, kind, source, channel, district, goods, problem, issues, demands, amount_fen, reading, terms, term_weights, \
+order_token, product_token, lot_token, place_tokens, event_on, received_at, event_at, history, merchant_id, authority, kind_probability"
+    await connection.execute(
+        f"INSERT INTO matter (id, sequence, lane, state, track, as_of, {kept}) SELECT $2, sequence + 1, 'report', "
+        f"CASE WHEN history THEN 'history' ELSE 'verifying' END, CASE WHEN history THEN 'none' ELSE 'clue' END, $3, {kept} "
+        "FROM matter WHERE id = $1",
+        matter_id, twin, at,
+    )  # fmt: skip
+    await connection.execute("INSERT INTO party SELECT $2, record_id, role FROM party WHERE matter_id = $1", matter_id, twin)
+    await connection.execute(
+        "INSERT INTO respondent (id, matter_id, sequence, merchant_id, written_name, shop, platform, stated, origin, evidence) "
+        "SELECT gen_random_uuid(), $2, sequence, merchant_id, written_name, shop, platform, stated, origin, evidence "
+        "FROM respondent WHERE matter_id = $1 AND valid_to IS NULL",
+        matter_id, twin,
+    )  # fmt: skip
+    await connection.execute(
+        "INSERT INTO decision (id, matter_id, kind, decided_at, actor, track, rule, reasons, facts, evidence, sign, policy_hash, law, parameters) "
+        "SELECT gen_random_uuid(), $2, 'initial', $3, $4, 'clue', 'split_by_person', "
+        "'[{\"text\": \"工作人员认定来件同时包含举报，分别登记办理\", \"legal_basis\": \"《市场监督管理投诉举报处理办法》第九条\"}]'::jsonb, "
+        "facts, evidence, 'one_person', policy_hash, law, parameters FROM decision WHERE matter_id = $1 AND kind = 'initial'",
+        matter_id, twin, at, actor,
+    )  # fmt: skip
+    await connection.execute(
+        "INSERT INTO state_change (matter_id, state, actor, authority, at, note) "
+        "SELECT id, state, $2, authority, $3, 'reading_corrected' FROM matter WHERE id = $1",
+        twin, actor, at,
+    )  # fmt: skip
+
+
 # From the person outward: the sum keeps the planner from walking everybody's matters of the period instead.
 _EARLIER = """
 WITH own AS MATERIALIZED (

@@ -1,4 +1,4 @@
-"""`triage`: serve, worker, migrate, demo, import, export, clock, token."""
+"""`triage`: serve, worker, migrate, demo, import, export, read, train, evaluate, codes, clock, token."""
 
 import asyncio
 import csv
@@ -21,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
-from app import calendar, codes, identity, importers, importing, policy, reports, supervisor
+from app import calendar, codes, correcting, identity, importers, importing, learning, policy, reports, supervisor
 from app import demo as demonstration
 from app.calendar import SHANGHAI
 from app.database import Database
@@ -31,11 +31,16 @@ from app.errors import TriageError
 from app.privacy import Vault, load_keys
 from app.settings import Settings
 from app.triage import House
+from ml import training
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 token_app = typer.Typer(no_args_is_help=True, help="Access tokens: opaque, stored as hashes, shown once.")
 export_app = typer.Typer(no_args_is_help=True, help="Reports as CSV.")
+train_app = typer.Typer(no_args_is_help=True, help="Artifacts from labelled or marked texts.")
+evaluate_app = typer.Typer(no_args_is_help=True, help="Figures by cross-validation.")
 app.add_typer(token_app, name="token")
+app.add_typer(train_app, name="train")
+app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(export_app, name="export")
 console = Console(stderr=True)
 
@@ -308,6 +313,106 @@ def import_(
                 writer = csv.writer(out)
                 writer.writerow(["row", "kind", "reason"])
                 writer.writerows(sorted(problems))
+
+    _in_house(run)
+
+
+@app.command()
+def read(
+    file: Annotated[Path, typer.Argument(help="CSV, XLSX, JSONL, or TXT with a text a line")],
+    out: Annotated[Path, typer.Argument(help="JSONL to write: one object per text")],
+    received_on: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day of receipt for rows that carry none; default: today")
+    ] = None,
+) -> None:
+    """Reads texts: kind, goods, problem, demands, facts, dangers, what is missing. No database, no network."""
+    today = (received_on or datetime.now(SHANGHAI)).date()
+    with _Bars() as bars:
+        count = learning.read_file(file, out, today=today, progress=bars)
+    console.print(f"{count} texts read into {out}")
+
+
+Files = Annotated[list[Path], typer.Argument(help="CSV, XLSX or JSONL; several are one set")]
+TextColumns = Annotated[str, typer.Option("--text", help="Columns of the text, joined: a,b")]
+LabelColumns = Annotated[str, typer.Option("--label", help="Columns of labels, each a field of its own: a,b")]
+Header = Annotated[bool, typer.Option("--header/--no-header", help="Without a header columns are 1, 2, ...")]
+KeepDuplicates = Annotated[bool, typer.Option(help="Repeated texts are left out unless this is given")]
+
+
+@train_app.command("classifier")
+def train_classifier(
+    files: Files, text: TextColumns = "text", label: LabelColumns = "label", header: Header = True, keep_duplicates: KeepDuplicates = False,
+    out: Annotated[Path, typer.Option(help="Folder for NAME.npz, NAME.json and the card NAME.md")] = Path(),
+    name: Annotated[str, typer.Option(help="Name of the artifact")] = "classifier",
+    source: Annotated[str, typer.Option(help="Where the labels come from, for the card")] = "labelled files of one's own",
+) -> None:  # fmt: skip
+    """Trains a classifier on labelled texts of one's own, examines it by cross-validation and writes its card."""
+    data = _labelled(files, text, label, header, keep_duplicates)
+    with _Bars() as bars:
+        examined = learning.train(data, out, name=name, source=source, on=datetime.now(SHANGHAI).date(), progress=bars)
+    for one in examined:
+        console.print(f"{one.field}: macro-F1 {one.macro_f1:.3f}, calibration error {one.ece:.3f}, {one.texts} texts")
+    console.print(f"written to {out / name}.npz, .json and .md")
+
+
+@train_app.command("reading")
+def train_reading(
+    files: Annotated[list[Path], typer.Argument(help="Marked texts (JSONL, see ml/texts)")],
+    out: Annotated[Path, typer.Option(help="Folder for the artifacts")],
+    examine_on: Annotated[Path | None, typer.Option(help="Marked texts to score on that are not trained on")] = None,
+    version: Annotated[str, typer.Option()] = "reading-1",
+) -> None:
+    """Trains the engine of reading: classifier, judge of dangers, tagger."""
+    with _Bars() as bars:
+        scores = learning.train_engine(
+            files, out, version=version, examine_on=examine_on, on=datetime.now(SHANGHAI).date(), progress=bars
+        )
+    print(json.dumps(scores, ensure_ascii=False, indent=1))  # noqa: T201
+
+
+@evaluate_app.command("classifier")
+def evaluate_classifier(
+    files: Files, text: TextColumns = "text", label: LabelColumns = "label", header: Header = True, keep_duplicates: KeepDuplicates = False,
+    folds: Annotated[int, typer.Option(min=2, max=20)] = 5, mistakes: Annotated[int, typer.Option(min=0)] = 10,
+) -> None:  # fmt: skip
+    """Cross-validates on labelled texts: macro-F1, calibration, confusion, the costliest errors. JSON on standard output."""
+    data = _labelled(files, text, label, header, keep_duplicates)
+    with _Bars() as bars:
+        found = training.cross_validate(data.texts, data.labels, folds=folds, progress=bars)
+    report = [learning.report(one, data.texts, mistakes=mistakes) for one in found]
+    print(json.dumps({"duplicates_left_out": data.duplicates, "fields": report}, ensure_ascii=False, indent=1))  # noqa: T201
+
+
+def _labelled(files: list[Path], text: str, label: str, header: bool, keep_duplicates: bool) -> learning.Labelled:
+    return learning.read_labelled(
+        files, text=text.split(","), labels=label.split(","), header=header, keep_duplicates=keep_duplicates
+    )
+
+
+@app.command("codes")
+def load_codes(
+    file: Annotated[Path, typer.Argument(help="CSV or XLSX: list,code,name,parent or from_list,from_code,to_list,to_code")],
+    source: Annotated[str, typer.Option(help="Where the list comes from")],
+    as_of: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The list's date")],
+) -> None:
+    """Loads code lists and cross-walks of one's own, e.g. 12345.problem codes for ours."""
+
+    async def run(house: House) -> None:
+        async with house.database.transaction() as connection:
+            loaded = await codes.load_file(connection, importers.read_table(file), source=source, as_of=as_of.date())
+        console.print(f"{loaded[0]} codes, {loaded[1]} mappings loaded")
+
+    _in_house(run)
+
+
+@export_app.command("labels")
+def export_labels(out: Annotated[Path, typer.Option(help="JSONL to write")]) -> None:
+    """Corrected readings as labelled texts, personal data masked: {text, kind, goods, problem, demands, dangers}. Logged."""
+
+    async def run(house: House) -> None:
+        found = await correcting.labels(house, actor="cli:export")
+        out.write_text("".join(json.dumps(o, ensure_ascii=False) + "\n" for o in found), "utf-8")
+        console.print(f"{len(found)} labelled texts written to {out}")
 
     _in_house(run)
 

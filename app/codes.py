@@ -1,6 +1,8 @@
 """Code lists and regions: loadable data with source and date; the shipped lists are in app/data."""
 
 import json
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -10,7 +12,7 @@ from typing import Any
 from ahocorasick_rs import AhoCorasick, MatchKind
 
 from app.database import Connection
-from app.errors import NotFound
+from app.errors import Invalid, NotFound
 
 
 def shipped(name: str) -> Any:
@@ -43,6 +45,67 @@ async def seed(connection: Connection) -> None:
         "INSERT INTO queue (id, name, lane) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING",
         [(q["id"], q["name"], q["lane"]) for q in shipped("queues")],
     )
+
+
+async def load_map(connection: Connection) -> dict[tuple[str, str], str]:
+    """(list of another system, its code or name) -> our code."""
+    rows = await connection.fetch("SELECT from_list, from_code, to_code FROM code_map")
+    return {(r["from_list"], r["from_code"]): r["to_code"] for r in rows}
+
+
+@lru_cache(maxsize=1)
+def _own_names() -> dict[str, frozenset[str]]:
+    raw = shipped("codes")["lists"]
+    return {name: frozenset(e if isinstance(e, str) else e[0] for e in raw[name]) for name in ("goods", "problem")}
+
+
+def own_code(name: str, filed: str, known: Mapping[tuple[str, str], str]) -> str | None:
+    """Our code of list `name` for a category as another system filed it: a path (A->B->C) is looked up whole, then from
+    its leaf upwards, in every list that maps to ours; a segment that is one of our own names stands for itself."""
+    if not filed:
+        return None
+    own_names = _own_names()[name]
+    segments = [part.strip() for part in re.split(r"->|→|/|>", filed) if part.strip()]
+    systems = {system for system, _ in known}
+    for written in (filed.strip(), *reversed(segments)):
+        for system in sorted(systems):
+            if system.endswith(f".{name}") and (code := known.get((system, written))):
+                return code
+        for own in (written, written.removesuffix("问题"), written.removesuffix("服务"), written.removesuffix("投诉")):
+            if own in own_names:
+                return str(own)
+    return None
+
+
+async def load_file(connection: Connection, table: Iterable[list[Any]], *, source: str, as_of: date) -> tuple[int, int]:
+    """Code lists and cross-walks of one's own: rows of list, code, name, parent (a code), or of from_list, from_code,
+    to_list, to_code (a mapping). Gives how many of each. What is there under the same key is replaced."""
+    rows = iter(table)
+    header = [str(c or "").strip() for c in next(rows, [])]
+    found = [dict(zip(header, ("" if c is None else str(c).strip() for c in cells), strict=False)) for cells in rows]
+    if {"list", "code", "name"} <= set(header):
+        for position, row in enumerate(found):
+            await connection.execute(
+                "INSERT INTO code (list, code, name, parent, position, source, as_of) VALUES ($1, $2, $3, $4, $5, $6, $7) "
+                "ON CONFLICT (list, code) DO UPDATE SET name = excluded.name, parent = excluded.parent, position = excluded.position, "
+                "source = excluded.source, as_of = excluded.as_of",
+                row["list"], row["code"], row["name"], row.get("parent") or None, position, source, as_of,
+            )  # fmt: skip
+        return len(found), 0
+    if {"from_list", "from_code", "to_list", "to_code"} <= set(header):
+        for number, row in enumerate(found, 2):
+            if not await connection.fetchval(
+                "SELECT true FROM code WHERE list = $1 AND code = $2", row["to_list"], row["to_code"]
+            ):
+                raise Invalid.field(f"row {number}", f"{row['to_code']} is not in the code list {row['to_list']}")
+            await connection.execute(
+                "INSERT INTO code_map (from_list, from_code, to_list, to_code, source, as_of) VALUES ($1, $2, $3, $4, $5, $6) "
+                "ON CONFLICT (from_list, from_code, to_list) DO UPDATE SET to_code = excluded.to_code, source = excluded.source, "
+                "as_of = excluded.as_of",
+                row["from_list"], row["from_code"], row["to_list"], row["to_code"], source, as_of,
+            )  # fmt: skip
+        return 0, len(found)
+    raise Invalid.field("columns", "must be list, code, name, parent or from_list, from_code, to_list, to_code")
 
 
 async def lists(connection: Connection) -> list[dict[str, Any]]:

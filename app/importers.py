@@ -60,6 +60,8 @@ _FIELDS = frozenset(
         "respondents.phone",
         "respondents.address",
         "respondents.platform",
+        "categories.goods",
+        "categories.problem",
     ]
 )
 
@@ -116,7 +118,7 @@ def choose(headers: list[str], mappings: list[ColumnMapping]) -> ColumnMapping:
 
 
 def read_table(path: Path) -> Iterator[list[Any]]:
-    """Rows of an XLSX (first sheet) or CSV (UTF-8, with or without mark, else GB18030) file, header first."""
+    """Rows of an XLSX (first sheet), CSV (UTF-8, with or without mark, else GB18030) or JSONL file, header first."""
     if not path.exists():
         raise Invalid.field("file", f"{path} does not exist")
     if path.suffix.lower() in (".xlsx", ".xlsm"):
@@ -139,8 +141,24 @@ def read_table(path: Path) -> Iterator[list[Any]]:
             yield from reader
         except csv.Error as error:
             raise Invalid.field("file", f"line {reader.line_num}: {error}") from None
+    elif path.suffix.lower() in (".jsonl", ".ndjson"):
+        yield from _objects(path)
     else:
-        raise Invalid.field("file", f"{path.suffix or 'no suffix'} is not supported; XLSX and CSV are")
+        raise Invalid.field("file", f"{path.suffix or 'no suffix'} is not supported; XLSX, CSV and JSONL are")
+
+
+def _objects(path: Path) -> Iterator[list[Any]]:
+    """One JSON object a line; the columns are the keys of all of them, in order of first appearance."""
+    found: list[dict[str, Any]] = []
+    for number, line in enumerate(path.read_text("utf-8-sig").splitlines(), 1):
+        if line.strip():
+            try:
+                found.append(dict(json.loads(line)))
+            except (ValueError, TypeError):
+                raise Invalid.field("file", f"line {number}: is not a JSON object") from None
+    columns = list(dict.fromkeys(k for o in found for k in o))
+    yield list(columns)
+    yield from ([o.get(c) for c in columns] for o in found)
 
 
 def rows(table: Iterator[list[Any]], mapping: ColumnMapping, headers: list[str], *, received_on: date | None) -> Iterator[Row]:

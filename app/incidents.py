@@ -378,8 +378,7 @@ async def close_idle(connection: Connection, now: datetime) -> int:
 def title(read: ReadLetter, merchant_name: str | None) -> str:
     """Who or where, and what: from the form, the dictionary and place names only."""
     reading = read.reading
-    places = reading.facts.get("places", ())
-    subject = merchant_name or (places[0] if places else None) or region_name(read.district)
+    subject = merchant_name or next(iter(read.places), None) or region_name(read.district)
     what = (reading.issues or (reading.problem or reading.goods or "其他",))[0]
     return " · ".join(p for p in (subject, what) if p)
 

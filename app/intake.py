@@ -106,6 +106,13 @@ class Consents(_Shape):
     delegate: StrictBool | None = None
 
 
+class Categories(_Shape):
+    """As the sending system filed it, in its own words: a hint, never the truth."""
+
+    goods: Line = Field(None, description="e.g. 商品（产品）->家用电器->空调")
+    problem: Line = Field(None, description="e.g. 投诉问题->质量->不合格")
+
+
 class Attachment(_Shape):
     name: Annotated[str, StringConstraints(strict=True, min_length=1, max_length=255), AfterValidator(_clean)]
     size: Annotated[StrictInt, Field(ge=0, le=10**12)]
@@ -159,6 +166,7 @@ class Complaint(_Shape):
     agent: Agent = Field(default_factory=Agent)
     respondents: Annotated[list[Respondent], Field(max_length=20)] = Field(default_factory=list)
     consents: Consents = Field(default_factory=Consents)
+    categories: Categories = Field(default_factory=Categories)
     attachments: Annotated[list[Attachment], Field(max_length=50)] = Field(default_factory=list)
 
     def content(self) -> dict[str, Any]:

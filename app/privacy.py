@@ -134,9 +134,10 @@ def mask_person(person: Mapping[str, str | None]) -> dict[str, str | None]:
 
 
 def mask_text(text: str, *known: str | None) -> str:
-    """known: values that stand elsewhere in the letter (a name, a phone), masked wherever the text repeats them."""
-    masked = mask_personal(normalise(text))
+    """known: values that stand elsewhere in the letter (a name, a phone), masked wherever the text repeats them. The
+    length stays, so spans of a reading keep their places."""
+    masked = mask_personal(text)
     for value in known:
-        if value and len(value) >= 2:
-            masked = masked.replace(normalise(value), "***")
+        for written in {value, normalise(value)} if value and len(value) >= 2 else ():
+            masked = masked.replace(written, "*" * len(written))
     return masked

@@ -1,24 +1,31 @@
 """What a letter says, ready to be linked, clustered and decided on. All CPU, no database: done before any transaction."""
 
-from collections.abc import Container, Mapping
+import re
+from collections.abc import Container, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from stdnum.cn import uscc as uscc_number
 from stdnum.exceptions import ValidationError
 
-from app.codes import find_district, region_name
+import ml.reading
+from app.calendar import local_day
+from app.codes import find_district, own_code, region_name
 from app.database import Connection
-from app.intake import Letter
+from app.intake import Categories, Letter
 from app.privacy import Vault
-from ml import classification, merchants, text
-from ml.classification import Reading
+from ml import merchants, text
+from ml.facts import named_places
 from ml.merchants import MerchantName
+from ml.reading import SEVERITIES, Reading
 from ml.tokens import Field, Tokeniser, Tokens, normalise_phone
 
 _PRIOR_TEXTS = 2000  # how many texts the general dictionary counts for, against those seen
 _SAFETY_GOODS = frozenset({"食品", "餐饮和住宿", "药械妆"})
-_MAX_READ = 6000  # characters; what a letter is about stands before that
+# Article 9: complaint and report in one letter are two matters, and nothing else splits a letter.
+LANES = {"complaint": ("complaint",), "report": ("report",), "both": ("complaint", "report")}
+# Facts whose values are stored beside their spans: numbers, days and platforms. Names stay in the ciphertext.
+_PLAIN_FACTS = frozenset({"amount", "claim", "date", "people", "platform"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +43,13 @@ class WrittenMerchant:
 
 @dataclass(frozen=True, slots=True)
 class ReadLetter:
-    """terms: keyed term -> weight in bits, of the masked text; names: those no dictionary knows. people: (role, tokens) of whoever gave anything."""
+    """terms: keyed term -> weight in bits, of the masked text; names: those no dictionary knows. people: (role, tokens) of
+    whoever gave anything. places: named ones. third_party: spans of personal data that are not the complainant's own."""
 
     letter: Letter
-    masked_text: str
     reading: Reading
+    places: tuple[str, ...]
+    third_party: tuple[tuple[int, int], ...]
     terms: dict[int, float]
     names: frozenset[int]
     order_token: int | None
@@ -55,30 +64,54 @@ class ReadLetter:
 
     @property
     def lanes(self) -> tuple[str, ...]:
-        """Article 9: complaint and report in one letter are two matters, and nothing else splits a letter."""
-        return {"complaint": ("complaint",), "report": ("report",), "both": ("complaint", "report")}.get(
-            self.reading.kind, ("other",)
-        )
-
-    @property
-    def safety_goods(self) -> bool:
-        return self.reading.goods in _SAFETY_GOODS or self.reading.has_danger(
-            "special_equipment", "product_safety", "drug_safety"
-        )
+        return LANES.get(self.reading.kind, ("other",))
 
     def as_json(self) -> dict[str, Any]:
-        """What is stored beside the matter: dictionary words and offsets, no free text."""
+        """What is stored beside the matter: names of classes, vocabulary words and offsets, no free text."""
         reading = self.reading
         return {
-            "version": classification.lexicon().version,
+            "versions": dict(reading.versions),
             "goods": reading.goods, "problem": reading.problem, "department": reading.department,
-            "punitive": reading.punitive, "tags": list(reading.tags), "words": reading.words,
+            "punitive": reading.punitive, "tags": list(reading.tags), "words": dict(reading.words),
+            "by": {name: a.by for name, a in reading.answers.items()},
+            "answers": {
+                name: {"rule": a.rule, "model": a.model, "probability": round(a.probability, 3), "words": list(a.words)}
+                for name, a in reading.answers.items()
+            },
             "dangers": [
-                {"type": d.type, "severity": d.severity, "span": [d.start, d.end], "word": d.word} for d in reading.dangers
+                {"type": d.type, "severity": d.severity, "span": [d.start, d.end], "probability": d.probability, "heard": d.stance == "heard"}
+                for d in reading.dangers
             ],
-            "people_named": reading.facts.get("people"),
+            "facts": [
+                {"type": f.type, "span": [f.start, f.end], **({"value": f.value} if f.type in _PLAIN_FACTS else {})}
+                for f in reading.facts
+            ],
+            "flags": [{"type": f.name, "span": [f.start, f.end]} for f in reading.flags]
+            + [{"type": "third_party", "span": list(span)} for span in self.third_party],
+            "people_named": reading.fact("people"),
+            "disagreements": [{"field": f, "operator": o, "read": r} for f, o, r in reading.disagreements],
             "missing": list(self.missing),
         }  # fmt: skip
+
+
+def signals(dangers: Sequence[tuple[str, str]], *, goods: str | None, issues: Sequence[str]) -> dict[str, Any]:
+    """What a policy may know of dangers (type, severity): fields of policy.Facts. harm is the gravest that befell people;
+    what is only heard is low."""
+
+    def any_of(*types: str, at_least: str) -> bool:
+        return any(t in types and SEVERITIES.index(s) >= SEVERITIES.index(at_least) for t, s in dangers)
+
+    harms = [s for t, s in dangers if t in ("injury", "death", "food_poisoning")]
+    return {
+        "harm": max(harms, key=SEVERITIES.index) if harms else "none",
+        "safety_goods": goods in _SAFETY_GOODS or any_of("special_equipment", "product_safety", "drug_safety", at_least="low"),
+        "safety_signal": any_of(
+            "food_safety", "drug_safety", "product_safety", "special_equipment", "food_poisoning", "poison", "explosion", at_least="medium"
+        ),
+        "merchant_vanished": any_of("merchant_vanished", at_least="high"),
+        "prepaid": any_of("prepaid_run", "merchant_vanished", at_least="medium") or "预付退费" in issues,
+        "vulnerable": any_of("minor", "elderly", "pregnant", at_least="medium"),
+    }  # fmt: skip
 
 
 @dataclass
@@ -93,45 +126,61 @@ class TermFrequencies:
 
 
 class Reader:
+    """code_map: (list of another system, its code) -> our code; read from the database now and then."""
+
     def __init__(self, vault: Vault, *, use_devices: bool = False) -> None:
         self.tokeniser = Tokeniser(vault.mac, use_devices=use_devices)
         self.frequencies = TermFrequencies()
+        self.code_map: Mapping[tuple[str, str], str] = {}
         self._term_tokens: dict[str, int] = {}
 
     def read(self, letter: Letter) -> ReadLetter:
         body = letter.body
-        masked = text.mask_personal(text.normalise(body.text[: 2 * _MAX_READ]))[:_MAX_READ]
-        reading = classification.read(masked, product=body.product or "")
+        categories = self._categories(body.categories)
+        reading = ml.reading.read(body.text, on=local_day(letter.received_at), product=body.product or "", categories=categories)
         if body.declared_kind and reading.kind in ("complaint", "report", "enquiry", "other_department"):
             # A registration is a legal fact; only 'both' and what needs another desk is read against it.
-            reading = replace(reading, kind=body.declared_kind, probability=0.95)
-        facts = reading.facts
-        order, lot = body.order_no or facts.get("order_no"), body.lot_no or facts.get("lot_no")
-        written = self._merchants(letter, masked, facts)
-        places = tuple(self.tokeniser.opaque("place", p[-4:]) for p in facts.get("places", ()))
-        amount = body.amount_fen if body.amount_fen is not None else facts.get("amount_fen")
+            declared = replace(reading.answers["kind"], value=body.declared_kind, probability=0.95, by="operator")
+            reading = replace(
+                reading, kind=body.declared_kind, probability=0.95, answers={**reading.answers, "kind": declared},
+                disagreements=reading.disagreements
+                + ((("kind", body.declared_kind, reading.kind),) if reading.kind != body.declared_kind else ()),
+            )  # fmt: skip
+        order, lot = body.order_no or reading.fact("order_no"), body.lot_no or reading.fact("lot_no")
+        written = self._merchants(letter, reading)
+        places = named_places(reading.said)
+        amount = body.amount_fen if body.amount_fen is not None else reading.amount_fen
         complainant = body.complainant
         district = find_district(
-            *(r.address or r.name or "" for r in body.respondents), masked[:400],
+            *(r.address or r.name or "" for r in body.respondents), reading.said[:400],
             (complainant.city or "") + (complainant.district or ""), complainant.address or "",
         )  # fmt: skip
-        terms, names = self._weigh(masked)
+        terms, names = self._weigh(reading.said)
         return ReadLetter(
             letter=letter,
-            masked_text=masked,
             reading=reading,
+            places=tuple(places),
+            third_party=_third_party(letter, reading),
             terms=terms,
             names=names,
-            order_token=self.tokeniser.opaque("order", order.strip().upper()) if order else None,
-            lot_token=self.tokeniser.opaque("lot", lot.strip().upper()) if lot else None,
+            order_token=self.tokeniser.opaque("order", str(order).strip().upper()) if order else None,
+            lot_token=self.tokeniser.opaque("lot", str(lot).strip().upper()) if lot else None,
             product_token=self.tokeniser.opaque("product", body.product.strip()) if body.product else None,
-            place_tokens=places,
+            place_tokens=tuple(self.tokeniser.opaque("place", p[-4:]) for p in places),
             people=self._people(letter),
             merchants=tuple(written),
             district=district,
             amount_fen=amount,
             missing=_missing(letter, reading, bool(written)),
         )
+
+    def _categories(self, filed: Categories) -> dict[str, str]:
+        """The operator's categories in our codes, where the cross-walk or the names themselves know them."""
+        found: dict[str, str] = {}
+        for name in ("goods", "problem"):
+            if code := own_code(name, getattr(filed, name) or "", self.code_map):
+                found[name] = code
+        return found
 
     def _weigh(self, masked: str) -> tuple[dict[int, float], frozenset[int]]:
         """(keyed term -> weight in bits, those that are names)"""
@@ -151,8 +200,8 @@ class Reader:
 
     def words(self, letter: Letter, tokens: Container[int]) -> dict[int, str]:
         """Readable words behind some of a letter's terms: titles need them, storage does not."""
-        masked = text.mask_personal(text.normalise(letter.body.text[: 2 * _MAX_READ]))[:_MAX_READ]
-        return {t: w for w in text.terms(masked) if (t := self.tokeniser.opaque("term", w)) in tokens}
+        said = ml.reading.prepare(letter.body.text, local_day(letter.received_at)).blank
+        return {t: w for w in text.terms(said) if (t := self.tokeniser.opaque("term", w)) in tokens}
 
     def _people(self, letter: Letter) -> tuple[tuple[str, Tokens], ...]:
         person = self.tokeniser.person(letter.body.complainant.__dict__)
@@ -160,7 +209,7 @@ class Reader:
         roles = [("principal" if agent else "filer", person), ("agent", agent)]
         return tuple((role, tokens) for role, tokens in roles if tokens)
 
-    def _merchants(self, letter: Letter, masked: str, facts: Mapping[str, Any]) -> list[WrittenMerchant]:
+    def _merchants(self, letter: Letter, reading: Reading) -> list[WrittenMerchant]:
         found: list[WrittenMerchant] = []
         for respondent in letter.body.respondents:
             code = _valid_uscc(respondent.uscc)
@@ -177,8 +226,9 @@ class Reader:
                 )
             )  # fmt: skip
         if not found:
-            codes = [c for c in facts.get("uscc", ()) if _valid_uscc(c)]
-            for written in merchants.names_in_text(masked)[:1] or ([""] if codes else []):
+            codes = [str(c) for c in reading.values("uscc") if _valid_uscc(str(c))]
+            named = merchants.names_in_text(reading.said)[:1] or [str(m) for m in reading.values("merchant")[:1]]
+            for written in named or ([""] if codes else []):
                 name = merchants.parse_name(written) if written else None
                 found.append(WrittenMerchant(name, name.city if name else "", codes[0] if codes else "", None, None, False, {}))
         return found
@@ -192,26 +242,57 @@ def _valid_uscc(value: str | None) -> str:
 
 
 def _missing(letter: Letter, reading: Reading, names_merchant: bool) -> tuple[str, ...]:
-    """What Art. 10 asks for and the letter does not give. A report may be anonymous (Art. 28)."""
+    """What Art. 10 asks for and neither form nor text give. A report may be anonymous (Art. 28)."""
     body = letter.body
-    missing: list[str] = []
-    if reading.kind not in ("report",):
-        for name in ("name", "phone", "address"):
-            if not getattr(body.complainant, name, None):
-                missing.append(f"complainant.{name}")
-        if not reading.demands:
-            missing.append("demand")
-    if not names_merchant:
-        missing.append("respondents.name")
-    if not any(r.address for r in body.respondents):
-        missing.append("respondents.address")
-    if body.event_date is None:
-        missing.append("event_date")
-    if reading.kind in ("complaint", "both") and body.amount_fen is None and "amount_fen" not in reading.facts:
-        missing.append("amount_fen")
-    if not body.attachments and not reading.evidence:
-        missing.append("evidence")
-    return tuple(missing)
+    given = {f"complainant.{name}" for name in ("name", "phone", "address") if getattr(body.complainant, name, None)}
+    given |= {name for name in ("event_date", "amount_fen") if getattr(body, name) is not None}
+    if names_merchant:
+        given.add("respondents.name")
+    if any(r.address for r in body.respondents):
+        given.add("respondents.address")
+    if body.attachments:
+        given.add("evidence")
+    return _absent(reading, given)
+
+
+def missing_in_text(reading: Reading) -> tuple[str, ...]:
+    """The same where there is no form, only a text."""
+    given = {f"complainant.{p.kind}" for p in reading.personal}
+    if reading.fact("merchant"):
+        given.add("respondents.name")
+    if reading.fact("place"):
+        given.add("respondents.address")
+    return _absent(reading, given)
+
+
+def _absent(reading: Reading, given: Set[str]) -> tuple[str, ...]:
+    asked = ["respondents.name", "respondents.address", "event_date"]
+    if reading.kind != "report":
+        asked = ["complainant.name", "complainant.phone", "complainant.address", "demand", *asked]
+    if reading.kind in ("complaint", "both"):
+        asked.append("amount_fen")
+    said = {
+        "demand": bool(reading.demands), "event_date": bool(reading.values("date")), "amount_fen": reading.amount_fen is not None,
+        "evidence": bool(reading.evidence),
+    }  # fmt: skip
+    return tuple(name for name in (*asked, "evidence") if name not in given and not said.get(name))
+
+
+_OWN = re.compile(r"(?:我|本人|来电人|投诉人|联系电话|联系方式|手机|回电|致电|电话号码|身份证号?)[^,。;，；]{0,6}$")
+
+
+def _third_party(letter: Letter, reading: Reading) -> tuple[tuple[int, int], ...]:
+    """Spans of personal data that are neither in the form nor introduced as the writer's own."""
+    body = letter.body
+    own = {"".join(filter(str.isalnum, v)) for p in (body.complainant, body.agent) for v in p.__dict__.values() if v}
+    found = []
+    for one in reading.personal:
+        written = body.text[one.start : one.end]
+        if "".join(filter(str.isalnum, written)) in own or one.kind == "name":
+            continue
+        if not _OWN.search(body.text[max(0, one.start - 12) : one.start]):
+            found.append((one.start, one.end))
+    return tuple(found)
 
 
 async def load_frequencies(connection: Connection, *, at_least: int = 3, most: int = 100_000) -> TermFrequencies:

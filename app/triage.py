@@ -16,7 +16,7 @@ from typing import Any
 
 import asyncpg
 
-from app import calendar, cases, complainants, deliveries, directories, incidents, intake, merchants, policy, privacy, work
+from app import calendar, cases, codes, complainants, deliveries, directories, incidents, intake, merchants, policy, privacy, work
 from app.calendar import Calendar, local_day
 from app.codes import region_name
 from app.complainants import Linked
@@ -27,7 +27,7 @@ from app.intake import Complaint, Letter, Receipt
 from app.merchants import Resolved
 from app.policy import Decided, Facts, Policy
 from app.privacy import Vault
-from app.reading import Reader, ReadLetter, load_frequencies
+from app.reading import Reader, ReadLetter, load_frequencies, signals
 from app.settings import Settings
 from ml import incidents as incident_engine
 from ml import linkage
@@ -77,6 +77,7 @@ class House:
             self.calendar = await calendar.load(connection)
             self.policies = await policy.load(connection)
             self.reader.frequencies = await load_frequencies(connection)
+            self.reader.code_map = await codes.load_map(connection)
 
     async def keep_fresh(self, every_seconds: float = 30) -> None:
         """Runs until cancelled. A refresh that fails leaves the last state in force."""
@@ -343,6 +344,9 @@ def _findings(
     alike = [e for e in earlier if e["merchant_id"] != merchant_id and set(e["issues"]) & set(read.reading.issues)]
     if len(alike) >= 2:
         say("R4", earlier=[str(e["id"]) for e in alike[:10]], merchants=len({e["merchant_id"] for e in alike}))
+    if matter.lane != "report" or len(read.lanes) == 1:
+        for name, operator, ours in read.reading.disagreements:
+            say("category", field=name, operator=operator, read=ours)
     for person in linked:
         if person.shared_with:
             say("R7", role=person.role, shared=[{"complainant_id": str(c), "field": f} for c, f in person.shared_with])
@@ -351,27 +355,11 @@ def _findings(
 
 def _facts(matter: _Matter, read: ReadLetter, odr: directories.OdrStatus, earlier: Sequence[Any]) -> Facts:
     reading, body = read.reading, read.letter.body
-    injuries = [d.severity for d in reading.dangers if d.type in ("injury", "death", "food_poisoning")]
-    harm = max(injuries, key=("none", "low", "medium", "high").index, default="none")
-    safety = reading.has_danger(
-        "food_safety",
-        "drug_safety",
-        "product_safety",
-        "special_equipment",
-        "food_poisoning",
-        "poison",
-        "explosion",
-        at_least="medium",
-    )
+    dangers = [(d.type, d.severity) for d in reading.dangers]
     return Facts(
         lane=matter.lane,
         kind=reading.kind,
-        harm=harm,
-        safety_goods=read.safety_goods,
-        safety_signal=safety,
-        merchant_vanished=reading.has_danger("merchant_vanished", at_least="high"),
-        prepaid=reading.has_danger("prepaid_run", "merchant_vanished", at_least="medium") or "预付退费" in reading.issues,
-        vulnerable=reading.has_danger("minor", "elderly", "pregnant", at_least="medium"),
+        **signals(dangers, goods=reading.goods, issues=reading.issues),
         punitive=reading.punitive is not None,
         amount_fen=read.amount_fen or 0,
         incident_people=matter.people,
@@ -396,15 +384,18 @@ def _needs_person(matter: _Matter, read: ReadLetter) -> bool:
     return not (read.reading.kind == "enquiry" and read.reading.probability >= 0.8)
 
 
+def priority(facts: Facts, track: str) -> int:
+    """0 to 6, the steps an item is moved forward by."""
+    return min(4 * (track == "emergency") + 2 * (facts.harm in ("medium", "high")) + facts.safety_signal + facts.vulnerable, 6)
+
+
 def _work_item(matter: _Matter, read: ReadLetter, clock: Mapping[str, Any] | None, home: str) -> dict[str, Any]:
     facts, decided = matter.facts, matter.decided
     assert facts is not None
     assert decided is not None
-    priority = (
-        4 * (decided.track == "emergency") + 2 * (facts.harm in ("medium", "high")) + facts.safety_signal + facts.vulnerable
-    )
     return {
-        "matter_id": matter.id, "queue_id": decided.track, "district": read.district or home, "skill": None, "priority": min(priority, 6),
+        "matter_id": matter.id, "queue_id": decided.track, "district": read.district or home, "skill": None,
+        "priority": priority(facts, decided.track),
         "due_at": clock["due_at"] if clock else None, "received_at": read.letter.received_at,
     }  # fmt: skip
 
@@ -475,7 +466,7 @@ def _rows(
                 "law": calendar.law_of(received_on),
                 "parameters": {
                     "linkage": linkage.shipped_parameters().version, "incidents": incident_engine.PARAMETERS_VERSION,
-                    "merchants": merchant_engine.PARAMETERS_VERSION, "reading": stored_reading["version"],
+                    "merchants": merchant_engine.PARAMETERS_VERSION, **stored_reading["versions"],
                 },
             }
         )  # fmt: skip

@@ -1,239 +1,234 @@
-"""What a complaint says: kind, goods, problem, issue, demands, facts, dangers, each with the words that say so.
+"""A learned classifier of texts: linear, calibrated, and able to say which words spoke.
 
-This version is rules over one dictionary (artifacts/reading.json) matched in a single pass; every finding names its
-words and where they stand, so a person can see why. Issue Reading adds learning behind the same shape.
+The model is Wang and Manning's (2012): a linear support vector machine on features scaled by their naive-Bayes log-count
+ratio, here on character n-grams, words and word pairs, once more for the opening, where people say what a letter is
+about. Scaling and weights fold into one matrix, so classifying is one look-up per n-gram and one small sum. Training
+(`ml.training`) is scikit-learn's; what runs here needs numpy alone and loads plain arrays.
 """
 
 import json
-import re
-from collections import Counter
-from dataclasses import dataclass, field
-from functools import lru_cache
-from importlib.resources import files
-from typing import Any
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 from ahocorasick_rs import AhoCorasick, MatchKind
 
-KINDS = (
-    "complaint", "report", "both", "enquiry", "enforcement_conduct", "other_department", "petition",
-    "information_request", "emergency",
-)  # fmt: skip
-CATCH_ALL = "其他投诉问题"
+from ml.text import tokenise
+
+OPENING = 40  # characters
+MAX_CHARACTERS = 3000
+# Prefixes keep the families apart in one vocabulary; the second value is a family's weight beside the others: character
+# n-grams and words of the whole text, those of its opening, and what rules found in it.
+FAMILIES = {"c": 1.0, "w": 1.0, "C": 0.6, "W": 0.6, "x": 1.0}
+
+Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """A word that says something. start, end: code points of the text that was read, [start, end)."""
+class Opinion:
+    """label None: the classifier abstains. words: (word, weight) that spoke for `best`, the strongest first, in the
+    units of its score."""
 
-    type: str
-    severity: str
-    start: int
-    end: int
-    word: str
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """probability: how sure the kind is, 0..1. issues: finer than problem, most telling first."""
-
-    kind: str
+    label: str | None
+    best: str
     probability: float
-    goods: str | None = None
-    problem: str | None = None
-    issues: tuple[str, ...] = ()
-    demands: tuple[str, ...] = ()
-    punitive: str | None = None
-    department: str | None = None
-    dangers: tuple[Finding, ...] = ()
-    evidence: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-    facts: dict[str, Any] = field(default_factory=dict)
-    words: dict[str, list[str]] = field(default_factory=dict)
+    probabilities: Mapping[str, float]
+    words: tuple[tuple[str, float], ...] = ()
 
-    def has_danger(self, *types: str, at_least: str = "low") -> bool:
-        order = ("low", "medium", "high")
-        return any(d.type in types and order.index(d.severity) >= order.index(at_least) for d in self.dangers)
+    def without(self, label: str) -> "Opinion":
+        """The same where this label can't be the answer: the others share its probability."""
+        rest = 1.0 - self.probabilities.get(label, 0.0)
+        if label not in self.probabilities or rest <= 1e-9 or len(self.probabilities) < 2:
+            return self
+        chances = {c: p / rest for c, p in self.probabilities.items() if c != label}
+        best = max(chances, key=lambda c: chances[c])
+        words = self.words if best == self.best else ()
+        answered = best if self.label is not None or chances[best] >= 0.5 else None
+        return Opinion(answered, best, chances[best], chances, words)
 
 
 @dataclass(frozen=True, slots=True)
-class _Lexicon:
+class Field:
+    """One question the classifier answers: its classes, its first column of the weights, its temperature (calibrates
+    scores to probabilities) and the probability below which it abstains."""
+
+    name: str
+    classes: tuple[str, ...]
+    column: int
+    temperature: float
+    threshold: float
+
+
+def cut(text: str) -> list[str]:
+    """Words. A text that is cut already keeps its cuts."""
+    return [w for w in (tokenise(text) if text.count(" ") * 6 < len(text) else text.split()) if not w.isspace()]
+
+
+def features(text: str) -> Iterator[str]:
+    """Family and n-gram, run together, of a text with personal data blanked: what training counts."""
+    words = cut(text[:MAX_CHARACTERS].lower())
+    solid = "".join(words)
+    for family, part in (("c", solid), ("C", solid[:OPENING])):
+        for size in (1, 2, 3):
+            for start in range(len(part) - size + 1):
+                yield family + part[start : start + size]
+    yield from _of_words(words)
+
+
+def _of_words(words: Sequence[str]) -> Iterator[str]:
+    seen = 0
+    previous = ""
+    for word in words:
+        seen += len(word)
+        yield "w" + word
+        if previous:
+            yield f"w{previous} {word}"
+        if seen <= OPENING:
+            yield "W" + word
+        previous = word
+
+
+@dataclass(frozen=True, slots=True)
+class Classifier:
+    """vocabulary: family and n-gram run together, by row; weights: features x columns, all fields' side by side, each
+    field's centred on its classes' mean (which changes no probability), so a weight says what a feature adds to a class;
+    grams: per family of character n-grams an automaton that finds them and their rows."""
+
     version: str
-    automaton: AhoCorasick
-    # pattern index -> [(category, name, severity)]
-    meanings: list[list[tuple[str, str, str]]]
-    words: list[str]
-    problem_of: dict[str, str]
-    negation: re.Pattern[str]
-    hearsay: re.Pattern[str]
+    vocabulary: Sequence[str]
+    index: Mapping[str, int]
+    idf: Floats
+    family: npt.NDArray[np.intp]
+    weights: Floats
+    intercept: Floats
+    fields: tuple[Field, ...]
+    grams: Mapping[str, tuple[AhoCorasick, Sequence[int]]]
+
+    @classmethod
+    def of(
+        cls, version: str, vocabulary: Sequence[str], idf: npt.ArrayLike, weights: npt.ArrayLike, intercept: npt.ArrayLike, fields: Sequence[Field]
+    ) -> "Classifier":  # fmt: skip
+        centred = np.array(weights, dtype=np.float32)
+        for f in fields:
+            own = centred[:, f.column : f.column + len(f.classes)]
+            own -= own.mean(axis=1, keepdims=True)
+        grams = {}
+        for family in ("c", "C"):
+            rows = [i for i, f in enumerate(vocabulary) if f[0] == family]
+            grams[family] = (AhoCorasick([vocabulary[i][1:] for i in rows], matchkind=MatchKind.Standard), rows)
+        return cls(
+            version, vocabulary, {f: i for i, f in enumerate(vocabulary)}, np.asarray(idf, dtype=np.float32),
+            np.array([_FAMILY[f[0]] for f in vocabulary], dtype=np.intp), centred, np.asarray(intercept, dtype=np.float32),
+            tuple(fields), grams,
+        )  # fmt: skip
+
+    def classify(
+        self, text: str, found: Sequence[str] = (), *, reasons: int = 0, reasons_for: Sequence[str] | None = None
+    ) -> dict[str, Opinion]:  # fmt: skip
+        """Of a text with personal data blanked, by field name. found: what rules found in it, where it was trained with
+        that. reasons: how many words to name, for the fields named (default: all)."""
+        seen = self._rows(text, found)
+        rows, counts = np.unique(np.array(seen, dtype=np.intp), return_counts=True)
+        values = self._weigh(rows, counts)
+        weights = self.weights[rows]
+        scores = (values @ weights + self.intercept).tolist()
+        return {
+            f.name: self._answer(f, scores, rows, values, weights, reasons if reasons_for is None or f.name in reasons_for else 0)
+            for f in self.fields
+        }
+
+    def _rows(self, text: str, found: Sequence[str]) -> list[int]:
+        """Rows of the features of `features`, as often as they stand; character n-grams by one automaton in one pass."""
+        text = text[:MAX_CHARACTERS].lower()
+        words = cut(text)
+        solid = "".join(words)
+        seen: list[int] = []
+        for family, part in (("c", solid), ("C", solid[:OPENING])):
+            automaton, rows = self.grams[family]
+            seen += [rows[i] for i, _, _ in automaton.find_matches_as_indexes(part, overlapping=True)]
+        look_up = self.index.get
+        seen += [row for f in _of_words(words) if (row := look_up(f)) is not None]
+        seen += [row for f in found if (row := look_up("x" + f)) is not None]
+        return seen
+
+    def _weigh(self, rows: npt.NDArray[np.intp], counts: npt.NDArray[np.intp]) -> Floats:
+        """Sublinear term frequency times inverse document frequency, each family of unit length times its weight."""
+        values = (1.0 + np.log(counts)) * self.idf[rows]
+        family = self.family[rows]
+        length = np.sqrt(np.bincount(family, values * values, minlength=len(_FAMILY)))
+        scale = np.array(list(FAMILIES.values())) / np.where(length > 0, length, 1.0)
+        weighed: Floats = (values * scale[family]).astype(np.float32)
+        return weighed
+
+    def _answer(
+        self, field: Field, scores: Sequence[float], rows: npt.NDArray[np.intp], values: Floats, weights: Floats, reasons: int
+    ) -> Opinion:  # fmt: skip
+        columns = slice(field.column, field.column + len(field.classes))
+        own = [s * field.temperature for s in scores[columns]]
+        most = max(own)
+        risen = [math.exp(s - most) for s in own]
+        total = sum(risen)
+        chances = [r / total for r in risen]
+        best = own.index(most)
+        words: tuple[tuple[str, float], ...] = ()
+        if reasons and len(rows):
+            shares = values * weights[:, field.column + best]
+            strongest = np.argpartition(-shares, min(4 * reasons, len(shares) - 1))[: 4 * reasons]
+            words = _strongest([self.vocabulary[rows[i]] for i in strongest], shares[strongest], reasons)
+        probability = chances[best]
+        label = field.classes[best] if probability >= field.threshold and len(rows) else None
+        return Opinion(label, field.classes[best], probability, dict(zip(field.classes, chances, strict=True)), words)
 
 
-@lru_cache(maxsize=1)
-def lexicon() -> _Lexicon:
-    raw = json.loads((files("ml") / "artifacts" / "reading.json").read_text("utf-8"))
-    meanings: dict[str, list[tuple[str, str, str]]] = {}
-
-    def teach(category: str, name: str, words: list[str], severity: str = "") -> None:
-        for word in words:
-            meanings.setdefault(word, []).append((category, name, severity))
-
-    for category in ("goods", "demands", "punitive", "kinds", "departments"):
-        for name, words in raw[category].items():
-            teach(category, name, words)
-    for issue, spec in raw["issues"].items():
-        teach("issues", issue, spec["words"])
-    for danger, by_severity in raw["dangers"].items():
-        for severity, words in by_severity.items():
-            teach("dangers", danger, words, severity)
-    teach("tags", "new_economy", raw["new_economy"])
-    teach("evidence", "evidence", raw["evidence"])
-    words = sorted(meanings)
-    return _Lexicon(
-        version=raw["version"],
-        automaton=AhoCorasick(words, matchkind=MatchKind.Standard),
-        meanings=[meanings[w] for w in words],
-        words=words,
-        problem_of={issue: spec["problem"] for issue, spec in raw["issues"].items()},
-        negation=re.compile("(?:" + "|".join(raw["negations"]) + r")[\u4e00-\u9fa5]{0,2}$"),
-        hearsay=re.compile("(?:" + "|".join(raw["hearsay"]) + r")[\u4e00-\u9fa5]{0,5}$"),
-    )
+_FAMILY = {name: number for number, name in enumerate(FAMILIES)}
 
 
-def read(text: str, *, product: str = "", category: str = "") -> Reading:
-    """Of a normalised text. product and category (the operator's own) are hints: they decide only where the text
-    is silent."""
-    known = lexicon()
-    hits: dict[str, Counter[str]] = {}
-    words: dict[str, list[str]] = {}
-    dangers: dict[tuple[str, int], Finding] = {}
-    first_at: dict[tuple[str, str], int] = {}
-    for index, start, end in known.automaton.find_matches_as_indexes(text, overlapping=True):
-        before = text[max(0, start - 8) : start]
-        # 没有退款 is a demand, 没有受伤 is not an injury: only dangers can be denied or feared.
-        denied = fearful = None
-        word = known.words[index]
-        for kind, name, severity in known.meanings[index]:
-            if kind == "dangers":
-                if denied is None:
-                    denied = bool(known.negation.search(before))
-                    fearful = bool(known.hearsay.search(before))
-                if denied:
-                    continue
-                key = (name, start)
-                kept = dangers.get(key)
-                if kept is None or kept.end < end:
-                    dangers[key] = Finding(name, "low" if fearful else severity, start, end, word)
-                continue
-            hits.setdefault(kind, Counter())[name] += len(word)
-            first_at.setdefault((kind, name), start)
-            said = words.setdefault(f"{kind}:{name}", [])
-            if len(said) < 4 and word not in said:
-                said.append(word)
-
-    def ranked(kind: str) -> list[str]:
-        found = hits.get(kind, Counter())
-        return sorted(found, key=lambda n: (-found[n], first_at[(kind, n)]))
-
-    issues = tuple(ranked("issues")[:3])
-    problem = next((known.problem_of[i] for i in issues if known.problem_of[i] != CATCH_ALL), None)
-    if problem is None and issues:
-        problem = known.problem_of[issues[0]]
-    goods = next(iter(ranked("goods")), None)
-    if product and goods is None:
-        goods = _goods_of(product)
-    found_dangers = tuple(sorted(dangers.values(), key=lambda d: (d.start, d.type)))
-    facts = read_facts(text)
-    kind, probability = _kind(hits, facts, found_dangers, text)
-    return Reading(
-        kind=kind,
-        probability=probability,
-        goods=goods,
-        problem=problem,
-        issues=issues,
-        demands=tuple(d for d in ranked("demands") if d != "其他") or (("其他",) if hits.get("demands") else ()),
-        punitive=next(iter(ranked("punitive")), None),
-        department=next(iter(ranked("departments")), None),
-        dangers=found_dangers,
-        evidence=tuple(words.get("evidence:evidence", ())),
-        tags=tuple(ranked("tags")),
-        facts=facts,
-        words=words,
-    )
+def _strongest(names: Sequence[str], shares: Floats, most: int) -> tuple[tuple[str, float], ...]:
+    """Words and pairs, and character n-grams of two and three where no word says the same."""
+    total: dict[str, float] = {}
+    for name, share in zip(names, shares.tolist(), strict=True):
+        if share > 0 and len(name) > 2 and name[0] != "x":
+            word = name[1:].replace(" ", "")
+            total[word] = total.get(word, 0.0) + share
+    kept: list[tuple[str, float]] = []
+    for word, share in sorted(total.items(), key=lambda w: (-w[1], w[0])):
+        if not any(word in k or k in word for k, _ in kept):
+            kept.append((word, round(share, 3)))
+        if len(kept) == most:
+            break
+    return tuple(kept)
 
 
-@lru_cache(maxsize=20_000)
-def _goods_of(product: str) -> str | None:
-    known = lexicon()
-    for index, _, _ in known.automaton.find_matches_as_indexes(product, overlapping=True):
-        for kind, name, _ in known.meanings[index]:
-            if kind == "goods":
-                return name
-    return None
+# -- plain arrays on disk: <name>.npz holds arrays only (loaded with allow_pickle=False), <name>.json the rest
 
 
-def _kind(hits: dict[str, Counter[str]], facts: dict[str, Any], dangers: tuple[Finding, ...], text: str) -> tuple[str, float]:
-    """The kind and how sure. An own demand about an own purchase makes a complaint; a breach without one a report."""
-    kinds = hits.get("kinds", Counter())
-    demands = hits.get("demands", Counter())
-    own_demand = any(d != "其他" for d in demands)
-    if kinds["emergency"] and any(d.severity == "high" for d in dangers):
-        return "emergency", 0.9
-    if kinds["information_request"]:
-        return "information_request", 0.9
-    if kinds["enforcement_conduct"] and not own_demand:
-        return "enforcement_conduct", 0.75
-    if kinds["petition"] >= 4 or (kinds["petition"] and not own_demand):
-        return "petition", 0.7
-    report, complaint, enquiry = kinds["report"], kinds["complaint"], kinds["enquiry"]
-    bought = "amount_fen" in facts or complaint > 0
-    if enquiry and not own_demand and "amount_fen" not in facts and not hits.get("issues"):
-        return "enquiry", 0.85 if not report else 0.6
-    department = hits.get("departments", Counter())
-    if department and not own_demand and not hits.get("goods") and sum(department.values()) > complaint:
-        return "other_department", 0.65
-    if report and own_demand and bought:
-        return ("both", 0.7) if report >= 4 else ("complaint", 0.6)
-    if report and not own_demand:
-        return "report", 0.75
-    if enquiry > complaint + sum(demands.values()) and not hits.get("issues"):
-        return "enquiry", 0.6
-    if own_demand or bought or hits.get("issues"):
-        return "complaint", 0.9 if own_demand and bought else 0.7
-    return "complaint", 0.4 if len(text) >= 10 else 0.2
+def save(classifier: Classifier, path: Path) -> None:
+    """path without suffix. Half precision: it changes no decision that a probability of .01 would not."""
+    np.savez_compressed(
+        path.with_suffix(".npz"),
+        vocabulary=np.frombuffer("\n".join(classifier.vocabulary).encode(), dtype=np.uint8),
+        idf=classifier.idf.astype(np.float16), weights=classifier.weights.astype(np.float16), intercept=classifier.intercept,
+    )  # fmt: skip
+    described = {
+        "version": classifier.version,
+        "fields": [
+            {"name": f.name, "classes": list(f.classes), "temperature": round(f.temperature, 4), "threshold": f.threshold}
+            for f in classifier.fields
+        ],
+    }
+    path.with_suffix(".json").write_text(json.dumps(described, ensure_ascii=False, indent=1) + "\n", "utf-8")
 
 
-_AMOUNT = re.compile(r"(\d{1,9}(?:,\d{3})*(?:\.\d{1,2})?)\s*(万)?\s*(?:元|块|人民币|RMB|¥)|[¥￥]\s*(\d{1,9}(?:\.\d{1,2})?)")
-_ORDER = re.compile(r"(?:订单号?|单号|订单编号)[:：为是]?\s*([A-Za-z0-9-]{6,32})")
-_LOT = re.compile(r"(?:批号|生产批次|批次号?|产品批号)[:：为是]?\s*([A-Za-z0-9-]{4,24})")
-_USCC = re.compile(r"(?<![0-9A-Z])[0-9A-HJ-NPQRTUWXY]{2}\d{6}[0-9A-HJ-NPQRTUWXY]{10}(?![0-9A-Z])")
-_PEOPLE = re.compile(
-    r"(\d{1,4})\s*(?:多)?(?:名|位|个|户|人)(?:消费者|业主|学员|会员|顾客|家长|受害|同学|同事|人)?(?:都|均|也|被|受|中毒|住院|受伤|遇到)"
-)
-_PLACE = re.compile(
-    r"[\u4e00-\u9fa5]{2,6}?(?:新城|小区|花园|家园|佳园|苑|公馆|雅居|华庭|广场|大厦|公寓|步行街|购物中心|商场|农贸市场|菜市场|火车站|高铁站|机场|大学|学院|景区|社区)"
-)
-_PLACE_LEAD = re.compile(
-    r"^(?:.*?(?:在|到|去|于|位于|来自|住|是|我们|附近|投诉|反映|咨询|关于|建议|的|和|与|请|对|把|从)|[A-Z]\d?[市区县])"
-)
-
-
-def read_facts(text: str) -> dict[str, Any]:
-    """Amounts in fen (the largest named), order and lot numbers, USCCs, places, people affected. Absent keys: unsaid."""
-    facts: dict[str, Any] = {}
-    amounts = []
-    for match in _AMOUNT.finditer(text):
-        number = float((match.group(1) or match.group(3)).replace(",", ""))
-        amounts.append(round(number * (10_000 if match.group(2) else 1) * 100))
-    if amounts:
-        facts["amount_fen"] = max(amounts)
-    if order := _ORDER.search(text):
-        facts["order_no"] = order.group(1)
-    if lot := _LOT.search(text):
-        facts["lot_no"] = lot.group(1)
-    if codes := _USCC.findall(text):
-        facts["uscc"] = list(dict.fromkeys(codes))[:3]
-    if people := _PEOPLE.search(text):
-        facts["people"] = int(people.group(1))
-    places = [_PLACE_LEAD.sub("", m) for m in _PLACE.findall(text[:3000])]
-    if places := [p for p in dict.fromkeys(places) if len(p) >= 4]:
-        facts["places"] = places[:5]
-    return facts
+def load(path: Path) -> Classifier:
+    """path without suffix. Loads arrays only: a file that holds objects is refused."""
+    described = json.loads(path.with_suffix(".json").read_text("utf-8"))
+    fields, column = [], 0
+    for raw in described["fields"]:
+        fields.append(Field(raw["name"], tuple(raw["classes"]), column, raw["temperature"], raw["threshold"]))
+        column += len(raw["classes"])
+    with np.load(path.with_suffix(".npz"), allow_pickle=False) as arrays:
+        vocabulary = bytes(arrays["vocabulary"]).decode().split("\n")
+        return Classifier.of(described["version"], vocabulary, arrays["idf"], arrays["weights"], arrays["intercept"], fields)

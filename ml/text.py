@@ -6,7 +6,7 @@ Personal data is masked here before any feature is made of a text, so no vector,
 import math
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -18,20 +18,28 @@ LEAD_EMPHASIS = 2.5
 PAIR_EMPHASIS = 0.5
 PAIR_RATE = 0.1
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\ufeff]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\ufeff\ud800-\udfff]")
 _SPACE = re.compile(r"\s+")
+_FULL_WIDTH = {0xFF01 + i: 0x21 + i for i in range(94)} | {0x3000: 0x20}
 
-# Longest first: an ID number contains what looks like a phone number.
+# Longest first: an ID number contains what looks like a phone number. Numbers of orders, lots and files are no accounts.
 _PERSONAL = (
-    (re.compile(r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+"), "[邮箱]"),
-    (re.compile(r"(?<![0-9A-Za-z])\d{6}(?:18|19|20)\d{2}(?:\d|\*){4,7}[\dXx](?![0-9A-Za-z])"), "[证件号]"),
-    (re.compile(r"(?<!\d)\d{16,19}(?!\d)"), "[账号]"),
-    (re.compile(r"(?<![\dA-Za-z])(?:\+?86[- ]?)?1[3-9]\d(?:[- ]?[\d*]{4}){2}(?!\d)"), "[电话]"),
-    (re.compile(r"(?<!\d)0\d{2,3}[- ]?\d{7,8}(?!\d)"), "[电话]"),
-    (re.compile(r"(?i)((?:微信号?|vx|wx|QQ号?)\s*[:：为是]?\s*)[A-Za-z0-9_-]{5,20}"), r"\1[账号]"),
-    (re.compile(r"([京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼])[A-Z][A-Z0-9]{5,6}(?![A-Z0-9])"), "[车牌]"),
-    (re.compile(r"((?:我叫|我是|本人|姓名[:：]?|联系人[:：]?)\s*)[\u4e00-\u9fa5]{2,3}(?=[，,。；;、（(\s]|电话|身份)"), r"\1[姓名]"),
+    ("email", re.compile(r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+")),
+    ("id_no", re.compile(r"(?<![0-9A-Za-z])\d{6}(?:18|19|20)\d{2}(?:\d|\*){4,7}[\dXx](?![0-9A-Za-z])")),
+    ("account", re.compile(r"(?<!\d)(?<![单批证编件][号码])(?<![单批证编件][号码][:：是为 ])(?<!编号[:：是为 ])(?<!编号)\d{16,19}(?!\d)")),
+    ("phone", re.compile(r"(?<![\dA-Za-z])(?:\+?86[- ]?)?1[3-9]\d(?:[- ]?[\d*]{4}){2}(?!\d)")),
+    ("phone", re.compile(r"(?<!\d)0\d{2,3}[- ]?\d{7,8}(?!\d)")),
+    ("account", re.compile(r"(?i)(?:微信号?|vx|wx|QQ号?)\s*[:：为是]?\s*([A-Za-z0-9_-]{5,20})")),
+    ("plate", re.compile(r"[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][A-Z][A-Z0-9]{5,6}(?![A-Z0-9])")),
+    ("name", re.compile(r"(?:我叫|我是|本人|姓名[:：]?|联系人[:：]?)\s*([\u4e00-\u9fa5]{2,3})(?=[，,。；;、（(\s]|电话|身份)")),
 )  # fmt: skip
+# How much of each is shown: characters at the head and at the tail.
+_SHOWN = {"email": (1, 0), "id_no": (3, 0), "account": (0, 4), "phone": (3, 4), "plate": (2, 0), "name": (1, 0)}
+_MASK = "*"
+# Nothing of _PERSONAL can match without one of these: most texts need no further look.
+_HINT = re.compile(
+    r"\d{5}|\d[\d* -]{6}|@|我叫|我是|本人|姓名|联系人|微信|(?i:vx|wx|qq)|[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣桂甘晋蒙陕吉闽贵粤青藏川宁琼鄂][A-Z]"
+)
 
 _NUMBERS = re.compile(r"\d{4}年\d{1,2}月\d{1,2}[日号]?|\d{1,2}月\d{1,2}[日号]|\d+(?:\.\d+)?[元块万]?")
 _WORD = re.compile(r"[\u4e00-\u9fa5A-Za-z0-9]+")
@@ -43,15 +51,85 @@ STOPWORDS = frozenset(
 )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Normal:
+    """A normalised text and where its characters stood: offsets[i] in the original, None where nothing moved."""
+
+    text: str
+    offsets: tuple[int, ...] | None
+
+    def original(self, start: int, end: int) -> tuple[int, int]:
+        """[start, end) of the normalised text as a span of the original."""
+        if self.offsets is None or start >= end:
+            return start, end
+        return self.offsets[start], self.offsets[end - 1] + 1
+
+
+def align(text: str) -> Normal:
+    """NFKC, control characters out, white space folded; knows where everything came from."""
+    plain = text.translate(_FULL_WIDTH)
+    if unicodedata.is_normalized("NFKC", plain) and not _CONTROL.search(plain):
+        folded = _SPACE.sub(" ", plain)
+        if len(folded) == len(plain) and folded.strip() == folded:
+            return Normal(folded, None)
+    characters: list[str] = []
+    offsets: list[int] = []
+    for place, original in enumerate(text):
+        for character in unicodedata.normalize("NFKC", _CONTROL.sub("", original)):
+            spaced = character.isspace()
+            if spaced and (not characters or characters[-1] == " "):
+                continue
+            characters.append(" " if spaced else character)
+            offsets.append(place)
+    if characters and characters[-1] == " ":
+        characters.pop()
+        offsets.pop()
+    return Normal("".join(characters), tuple(offsets))
+
+
 def normalise(text: str) -> str:
     """NFKC, control characters out, white space folded."""
-    return _SPACE.sub(" ", _CONTROL.sub("", unicodedata.normalize("NFKC", text))).strip()
+    return align(text).text
+
+
+@dataclass(frozen=True, slots=True)
+class Personal:
+    """Personal data in a text: its kind (email, id_no, account, phone, plate, name) and its span."""
+
+    kind: str
+    start: int
+    end: int
+
+
+def find_personal(text: str) -> list[Personal]:
+    """Phones, identity numbers, cards, mail addresses, plates and self-introductions, in order, never overlapping."""
+    found: list[Personal] = []
+    if not _HINT.search(text):
+        return found
+    for kind, pattern in _PERSONAL:
+        for match in pattern.finditer(text):
+            start, end = match.span(match.lastindex or 0)
+            if not any(start < f.end and f.start < end for f in found):
+                found.append(Personal(kind, start, end))
+    return sorted(found, key=lambda f: f.start)
 
 
 def mask_personal(text: str) -> str:
-    """Phones, identity numbers, cards, mail addresses, plates and self-introductions replaced by their kind."""
-    for pattern, replacement in _PERSONAL:
-        text = pattern.sub(replacement, text)
+    """As people read it: 138****1234. The length stays, so spans of the text as given keep their places."""
+    normal = align(text)
+    for found in find_personal(normal.text):
+        start, end = normal.original(found.start, found.end)
+        head, tail = _SHOWN[found.kind]
+        head, tail = (head, tail) if end - start > head + tail else (0, 0)
+        hidden = text[start : start + head] + _MASK * (end - start - head - tail) + text[end - tail : end]
+        text = text[:start] + hidden + text[end:]
+    return text
+
+
+def blank_personal(text: str, personal: Sequence[Personal]) -> str:
+    """As machines compare it: nothing of it is left. The length stays."""
+    for found in personal:
+        text = text[: found.start] + _MASK * (found.end - found.start) + text[found.end :]
     return text
 
 

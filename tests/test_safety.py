@@ -189,7 +189,9 @@ async def test_stored_evidence_is_readable_json(client: Client) -> None:
     matter = (await client.get("analyst", f"/v1/complaints/{posted['id']}")).json()["matters"][0]
     assert matter["decision"]["policy_hash"]
     assert matter["decision"]["law"] == "order-121"
-    assert set(matter["decision"]["parameters"]) == {"linkage", "incidents", "merchants", "reading"}
+    assert set(matter["decision"]["parameters"]) == {
+        "linkage", "incidents", "merchants", "lexicon", "classifier", "dangers", "tagger",
+    }  # fmt: skip
     assert json.dumps(matter)
 
 

@@ -359,6 +359,9 @@ async def full_view(house: House, row: Any, principal: Principal, *, reveal: boo
         if matter["decision"] and matter["decision"]["facts"] and "report" not in lanes(principal):
             matter["decision"]["facts"].pop("kind", None)
     body = letter.body
+    text = body.text if reveal else mask_text(body.text, *_repeated(body))
+    for matter in seen:
+        matter["reading"] = _with_words(matter["reading"], text)
     people = {"complainant": body.complainant.__dict__, "agent": body.agent.__dict__}
     shown = {k: {f: x for f, x in v.items() if x} if reveal else mask_person(v) for k, v in people.items()}
     merchants = [{f: x for f, x in r.__dict__.items() if x} for r in body.respondents]
@@ -366,10 +369,19 @@ async def full_view(house: House, row: Any, principal: Principal, *, reveal: boo
         "id": row["id"], "external_id": row["external_id"], "source": row["source"], "channel": row["channel"],
         "received_at": row["received_at"], "event_at": row["event_at"], "history": row["history"],
         "state": seen[0]["state"] if seen else row["state"], "kind": seen[0]["kind"] if seen else None,
-        "text": body.text if reveal else mask_text(body.text, *_repeated(body)), "product": body.product, "amount_fen": body.amount_fen,
+        "text": text, "product": body.product, "amount_fen": body.amount_fen,
         "lot_no": body.lot_no, "order_no": body.order_no if reveal else None, **shown, "respondents": merchants,
         "missing": seen[0]["reading"].get("missing", []) if seen else [], "matters": seen,
     }  # fmt: skip
+
+
+def _with_words(reading: dict[str, Any], text: str) -> dict[str, Any]:
+    """The words behind the spans: stored are the spans alone, the words only stand in the letter."""
+
+    def shown(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [{**f, "word": text[f["span"][0] : f["span"][1]] if f.get("span") else None} for f in found]
+
+    return {**reading, **{name: shown(reading.get(name, [])) for name in ("dangers", "facts", "flags")}}
 
 
 def _repeated(body: Complaint) -> list[str | None]:

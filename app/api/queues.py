@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
-from app import settling, work
+from app import correcting, settling, work
 from app.api.common import PROBLEMS, Caller, InHouse, answer, lanes
 from app.api.complaints import full_view, shown_kind
 from app.errors import Forbidden, Invalid, NotFound
@@ -171,6 +171,36 @@ async def accept(house: InHouse, principal: Caller, matter_id: uuid.UUID) -> Res
         raise Forbidden("a person must accept; a machine's token can't")
     await settling.accept(house, matter_id, principal)
     return answer(await _matter_state(house, matter_id))
+
+
+class MarkedDanger(_Shape):
+    type: Annotated[Clean, Field(max_length=40)]
+    severity: Annotated[Clean, Field(max_length=10)] = "medium"
+
+
+class ReadingCorrection(_Shape):
+    """What a person reads instead; absent fields stay as they were read. dangers: the whole list."""
+
+    kind: Annotated[Clean, Field(max_length=40)] | None = None
+    goods: Annotated[Clean, Field(max_length=60)] | None = None
+    problem: Annotated[Clean, Field(max_length=60)] | None = None
+    demands: Annotated[list[Clean], Field(max_length=20)] | None = None
+    department: Annotated[Clean, Field(max_length=60)] | None = None
+    dangers: Annotated[list[MarkedDanger], Field(max_length=40)] | None = None
+    note: Annotated[Clean, Field(max_length=1000)] | None = None
+
+
+@router.post("/matters/{matter_id}/correct-reading")
+async def correct_reading(house: InHouse, principal: Caller, matter_id: uuid.UUID, body: ReadingCorrection) -> Response:
+    """Corrects what was read. It binds: the track is decided anew, a live lease is flagged and not touched, the statutory
+    term still counts from receipt; text and correction become training labels. 409 where a legal act stands against it."""
+    principal.require("mediator", "supervisor", "intake")
+    wanted = correcting.Correction(
+        kind=body.kind, goods=body.goods, problem=body.problem, demands=body.demands, department=body.department,
+        dangers=None if body.dangers is None else [(d.type, d.severity) for d in body.dangers],
+        note=mask_text(body.note) if body.note else None,
+    )  # fmt: skip
+    return answer(await correcting.correct_reading(house, matter_id, principal, wanted, lanes=lanes(principal)))
 
 
 async def _matter_state(house: House, matter_id: uuid.UUID) -> dict[str, Any]:

@@ -1,0 +1,241 @@
+"""The journey of a person who corrects what was read. The correction binds: the matter carries it from then on, the
+track is decided anew on it, and text and correction together are tomorrow's training labels."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from app import audit, calendar, cases, codes, deliveries, intake, policy, work
+from app.calendar import local_day
+from app.codes import region_name
+from app.database import Connection
+from app.errors import Conflict, Forbidden, Invalid, NotFound
+from app.identity import Principal, new_id
+from app.policy import Facts
+from app.privacy import mask_text
+from app.reading import LANES, signals
+from app.triage import House, priority
+from ml.reading import DANGERS, KINDS, SEVERITIES
+
+# Before these a matter has seen no legal act: its lane may still be read otherwise.
+_UNTOUCHED = frozenset({"pending_acceptance", "verifying", "registered"})
+_FIRST_STATE = {"complaint": "pending_acceptance", "report": "verifying", "other": "registered"}
+_CLOCK = {"complaint": "complaint.accept", "report": "clue.verify"}
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """None: as it was read. dangers: (type, severity), the whole list as a person reads it."""
+
+    kind: str | None = None
+    goods: str | None = None
+    problem: str | None = None
+    demands: Sequence[str] | None = None
+    department: str | None = None
+    dangers: Sequence[tuple[str, str]] | None = None
+    note: str | None = None
+
+
+async def correct_reading(
+    house: House, matter_id: uuid.UUID, principal: Principal, wanted: Correction, *, lanes: Sequence[str]
+) -> dict[str, Any]:
+    """Writes the correction, decides anew, moves the work. lanes: those the caller may know of.
+
+    Raises Invalid for a value of no list, Conflict where the kind is past correcting.
+    """
+    if not principal.natural_person:
+        raise Forbidden("a person must correct; a machine's token can't")
+    now = datetime.now(UTC)
+    async with house.database.transaction() as connection:
+        await _check(connection, wanted)
+        matter = await cases.hold(connection, matter_id)
+        if not principal.covers(matter["district"]) or matter["lane"] not in lanes:
+            raise NotFound("no such matter")
+        if wanted.kind == "both" and "report" not in lanes:
+            raise Forbidden("whether there is a report is the intake desk's to say (Art. 37)")
+        before, after = _as_read(matter), _as_corrected(matter, wanted)
+        if before == after:
+            raise Invalid.field("body", "nothing differs from what was read")
+        kind = after["kind"]
+        lane = matter["lane"] if kind == "both" else LANES.get(kind, ("other",))[0]
+        if kind != before["kind"]:
+            await _require_untouched(connection, matter, kind)
+        reading = {
+            **matter["reading"],
+            "department": after["department"],
+            "dangers": after["dangers"],
+            "corrected_by": principal.subject,
+        }
+        reading["by"] = {**reading.get("by", {}), **{f: "person" for f in ("kind", "goods", "problem") if after[f] != before[f]}}
+        await cases.rewrite_reading(
+            connection, matter_id, kind=kind, lane=lane, goods=after["goods"], problem=after["problem"], demands=after["demands"], reading=reading
+        )  # fmt: skip
+        await cases.note_correction(
+            connection, new_id(), matter_id, principal.subject, before, after, matter["reading"].get("versions", {}), wanted.note
+        )
+        if lane != matter["lane"]:
+            await _change_lane(house, connection, matter, lane, principal, now)
+        twin = await _split(house, connection, matter, principal, now) if kind == "both" and before["kind"] != "both" else None
+        track = await _decide_again(house, connection, matter_id, matter, lane, kind, after, reading, principal, now)
+        if kind == "emergency" and before["kind"] != "emergency" and not matter["history"]:
+            await deliveries.raise_page(
+                connection, matter_id,
+                {"complaint_id": str(matter["letter_id"]), "district": region_name(matter["district"]),
+                 "received_at": matter["received_at"].isoformat(), "dangers": sorted({d["type"] for d in after["dangers"]})},
+            )  # fmt: skip
+        if not matter["history"]:
+            await deliveries.announce(connection, [(matter_id, "matter.reading_corrected", {"track": track})])
+        await audit.record(connection, principal.subject, "correct_reading", "matter", [matter_id], lane=lane)
+    return {"id": matter_id, "kind": kind, "lane": lane, "track": track, "before": before, "after": after, "second_matter": twin}
+
+
+async def _check(connection: Connection, wanted: Correction) -> None:
+    errors = []
+    if wanted.kind is not None and wanted.kind not in KINDS:
+        errors.append({"field": "kind", "message": f"must be one of {', '.join(KINDS)}"})
+    for field, given in (("goods", [wanted.goods]), ("problem", [wanted.problem]), ("demand", wanted.demands or [])):
+        said = [g for g in given if g is not None]
+        known = {e["code"] for e in await codes.entries(connection, field)} if said else set()
+        if unknown := [g for g in said if g not in known]:
+            name = "demands" if field == "demand" else field
+            errors.append({"field": name, "message": f"not in the code list {field}: {', '.join(unknown)}"})
+    for number, (danger, severity) in enumerate(wanted.dangers or ()):
+        if danger not in DANGERS:
+            errors.append({"field": f"dangers.{number}.type", "message": f"must be one of {', '.join(DANGERS)}"})
+        if severity not in SEVERITIES:
+            errors.append({"field": f"dangers.{number}.severity", "message": f"must be one of {', '.join(SEVERITIES)}"})
+    if errors:
+        raise Invalid("; ".join(f"{e['field']}: {e['message']}" for e in errors), errors=errors)
+
+
+def _as_read(matter: Any) -> dict[str, Any]:
+    reading = matter["reading"]
+    return {
+        "kind": matter["kind"], "goods": matter["goods"], "problem": matter["problem"], "demands": list(matter["demands"]),
+        "department": reading.get("department"), "dangers": list(reading.get("dangers", ())),
+    }  # fmt: skip
+
+
+def _as_corrected(matter: Any, wanted: Correction) -> dict[str, Any]:
+    read = _as_read(matter)
+    for field in ("kind", "goods", "problem", "department"):
+        if (value := getattr(wanted, field)) is not None:
+            read[field] = value
+    if wanted.demands is not None:
+        read["demands"] = list(wanted.demands)
+    if wanted.dangers is not None:
+        # What the machine saw keeps its words; what only a person saw has none.
+        seen = {(d["type"], d["severity"]): d for d in read["dangers"]}
+        read["dangers"] = [seen.get((t, s), {"type": t, "severity": s, "span": None, "word": None}) for t, s in wanted.dangers]
+    return read
+
+
+async def _require_untouched(connection: Connection, matter: Any, kind: str) -> None:
+    if matter["history"]:
+        return
+    if matter["state"] not in _UNTOUCHED:
+        raise Conflict(f"kind: the matter is {cases.STATE_LABELS[matter['state']]}; a legal act on it can't be read away")
+    if await connection.fetchval("SELECT count(*) FROM matter WHERE letter_id = $1", matter["letter_id"]) > 1:
+        raise Conflict("kind: the letter was split in two matters; finish the one that is none")
+
+
+async def _change_lane(
+    house: House, connection: Connection, matter: Any, lane: str, principal: Principal, now: datetime
+) -> None:  # fmt: skip
+    """Another procedure from the same receipt: its term counts from the day the letter came, not from the correction."""
+    if matter["history"]:
+        return
+    await cases.stop_clocks(connection, matter["id"], at=now, by="reading_corrected")
+    await cases.move(connection, matter["id"], _FIRST_STATE[lane], actor=principal.subject, at=now, note="reading_corrected")
+    await _start_clock(house, connection, matter["id"], lane, matter["received_at"])
+    await connection.execute(
+        "UPDATE incident SET version = version + 1 WHERE id IN "
+        "(SELECT incident_id FROM incident_membership WHERE matter_id = $1 AND valid_to IS NULL)",
+        matter["id"],
+    )
+
+
+async def _start_clock(house: House, connection: Connection, matter_id: uuid.UUID, lane: str, received_at: datetime) -> None:
+    received_on = local_day(received_at)
+    if lane in _CLOCK and received_on >= calendar.CLOCKS_FROM:
+        due = calendar.due(house.calendar, _CLOCK[lane], received_on, mode=house.settings.due_mode)
+        await cases.start_clock(connection, new_id(), matter_id, due, received_at)
+
+
+async def _split(house: House, connection: Connection, matter: Any, principal: Principal, now: datetime) -> uuid.UUID:
+    """Article 9: the report of the letter becomes a matter of its own, with its own term and its own work."""
+    twin = new_id()
+    await cases.copy_as_report(connection, matter["id"], twin, principal.subject, now)
+    if not matter["history"]:
+        await _start_clock(house, connection, twin, "report", matter["received_at"])
+        await _enqueue(connection, twin, "clue", matter, 0, "report")
+    return twin
+
+
+async def _decide_again(
+    house: House, connection: Connection, matter_id: uuid.UUID, matter: Any, lane: str, kind: str, after: Mapping[str, Any],
+    reading: Mapping[str, Any], principal: Principal, now: datetime,
+) -> str:  # fmt: skip
+    last = await connection.fetchrow(
+        "SELECT facts, law, parameters FROM decision WHERE matter_id = $1 ORDER BY decided_at DESC, id DESC LIMIT 1", matter_id
+    )
+    known = {f.name for f in fields(Facts)}
+    stored = {k: v for k, v in last["facts"].items() if k in known} if last else {}
+    dangers = [(d["type"], d["severity"]) for d in after["dangers"]]
+    facts = replace(
+        Facts(**{"lane": lane, "kind": kind, **stored}), lane=lane, kind=kind,
+        **signals(dangers, goods=after["goods"], issues=matter["issues"]),
+    )  # fmt: skip
+    current = policy.in_force(house.policies, local_day(now), matter["district"])
+    decided = policy.decide(current, facts)
+    track = decided.track if not matter["history"] and matter["copy_of"] is None else "none"
+    corrected = {"text": "工作人员更正了来件的识别结果，据此重新分流", "legal_basis": "《个人信息保护法》第二十四条"}
+    await cases.decide_again(
+        connection,
+        {
+            "id": new_id(), "matter_id": matter_id, "kind": "correction", "decided_at": now, "actor": principal.subject, "track": track,
+            "rule": decided.rule, "reasons": [corrected, *decided.reasons], "facts": facts.as_json(),
+            "evidence": {"dangers": after["dangers"], "corrected": {"kind": kind, "goods": after["goods"], "problem": after["problem"]}},
+            "alternative": decided.alternative, "sign": decided.sign, "policy_hash": current.hash,
+            "law": last["law"] if last else calendar.law_of(local_day(matter["received_at"])), "parameters": reading.get("versions", {}),
+        },
+        gates=[] if track == "none" else decided.gates,
+    )  # fmt: skip
+    if (
+        track != "none"
+        and matter["state"] not in cases.CLOSED
+        and not await work.reroute(connection, matter_id, track, principal.subject)
+    ):
+        await _enqueue(connection, matter_id, track, matter, priority(facts, track), lane)
+    return track
+
+
+async def _enqueue(connection: Connection, matter_id: uuid.UUID, queue: str, matter: Any, priority_: int, lane: str) -> None:
+    due_at = await connection.fetchval(
+        "SELECT min(due_at) FROM clock WHERE matter_id = $1 AND stopped_at IS NULL AND $2 <> 'other'", matter_id, lane
+    )
+    item = {
+        "matter_id": matter_id, "queue_id": queue, "district": matter["district"], "skill": None, "priority": priority_,
+        "due_at": due_at, "received_at": matter["received_at"],
+    }  # fmt: skip
+    await work.enqueue(connection, [item])
+
+
+_LABELS = """
+SELECT c.matter_id, c.after, c.at, m.letter_id FROM reading_correction c JOIN matter m ON m.id = c.matter_id
+WHERE c.id = (SELECT id FROM reading_correction d WHERE d.matter_id = c.matter_id ORDER BY d.at DESC, d.id DESC LIMIT 1) ORDER BY c.at, c.id
+"""
+
+
+async def labels(house: House, *, actor: str) -> list[dict[str, Any]]:
+    """The last correction of each matter with its text, personal data masked: what a training takes."""
+    async with house.database.transaction() as connection:
+        rows = await connection.fetch(_LABELS)
+        found = []
+        for row in rows:
+            letter = await intake.open_letter(connection, house.vault, row["letter_id"])
+            found.append({"text": mask_text(letter.body.text), **row["after"]})
+        await audit.record(connection, actor, "export_labels", "matter", [r["matter_id"] for r in rows], purpose="training")
+    return found
