@@ -106,6 +106,7 @@ class Classifier:
     intercept: Floats
     fields: tuple[Field, ...]
     grams: Mapping[str, tuple[AhoCorasick, Sequence[int]]]
+    by_name: Mapping[str, Field]
 
     @classmethod
     def of(
@@ -122,23 +123,21 @@ class Classifier:
         return cls(
             version, vocabulary, {f: i for i, f in enumerate(vocabulary)}, np.asarray(idf, dtype=np.float32),
             np.array([_FAMILY[f[0]] for f in vocabulary], dtype=np.intp), centred, np.asarray(intercept, dtype=np.float32),
-            tuple(fields), grams,
+            tuple(fields), grams, {f.name: f for f in fields},
         )  # fmt: skip
 
-    def classify(
-        self, text: str, found: Sequence[str] = (), *, reasons: int = 0, reasons_for: Sequence[str] | None = None
-    ) -> dict[str, Opinion]:  # fmt: skip
+    def classify(self, text: str, found: Sequence[str] = (), *, reasons: int = 0) -> dict[str, Opinion]:
         """Of a text with personal data blanked, by field name. found: what rules found in it, where it was trained with
-        that. reasons: how many words to name, for the fields named (default: all)."""
-        seen = self._rows(text, found)
-        rows, counts = np.unique(np.array(seen, dtype=np.intp), return_counts=True)
+        that. reasons: how many words to name."""
+        scored = self.score(text, found)
+        return {f.name: scored.opinion(f.name, reasons=reasons) for f in self.fields}
+
+    def score(self, text: str, found: Sequence[str] = ()) -> "Scored":
+        """As classify, for who asks only some fields."""
+        rows, counts = np.unique(np.array(self._rows(text, found), dtype=np.intp), return_counts=True)
         values = self._weigh(rows, counts)
         weights = self.weights[rows]
-        scores = (values @ weights + self.intercept).tolist()
-        return {
-            f.name: self._answer(f, scores, rows, values, weights, reasons if reasons_for is None or f.name in reasons_for else 0)
-            for f in self.fields
-        }
+        return Scored(self, (values @ weights + self.intercept).tolist(), rows, values, weights)
 
     def _rows(self, text: str, found: Sequence[str]) -> list[int]:
         """Rows of the features of `features`, as often as they stand; character n-grams by one automaton in one pass."""
@@ -163,24 +162,38 @@ class Classifier:
         weighed: Floats = (values * scale[family]).astype(np.float32)
         return weighed
 
-    def _answer(
-        self, field: Field, scores: Sequence[float], rows: npt.NDArray[np.intp], values: Floats, weights: Floats, reasons: int
-    ) -> Opinion:  # fmt: skip
-        columns = slice(field.column, field.column + len(field.classes))
-        own = [s * field.temperature for s in scores[columns]]
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A text's scores in all columns, asked field by field."""
+
+    classifier: Classifier
+    scores: Sequence[float]
+    rows: npt.NDArray[np.intp]
+    values: Floats
+    weights: Floats
+
+    def chance(self, name: str) -> float:
+        """Of the second class of a field of two."""
+        field = self.classifier.by_name[name]
+        first, second = self.scores[field.column : field.column + 2]
+        return 1.0 / (1.0 + math.exp(max(-30.0, min(30.0, (first - second) * field.temperature))))
+
+    def opinion(self, name: str, *, reasons: int = 0) -> Opinion:
+        field = self.classifier.by_name[name]
+        own = [s * field.temperature for s in self.scores[field.column : field.column + len(field.classes)]]
         most = max(own)
         risen = [math.exp(s - most) for s in own]
         total = sum(risen)
         chances = [r / total for r in risen]
         best = own.index(most)
         words: tuple[tuple[str, float], ...] = ()
-        if reasons and len(rows):
-            shares = values * weights[:, field.column + best]
+        if reasons and len(self.rows):
+            shares = self.values * self.weights[:, field.column + best]
             strongest = np.argpartition(-shares, min(4 * reasons, len(shares) - 1))[: 4 * reasons]
-            words = _strongest([self.vocabulary[rows[i]] for i in strongest], shares[strongest], reasons)
-        probability = chances[best]
-        label = field.classes[best] if probability >= field.threshold and len(rows) else None
-        return Opinion(label, field.classes[best], probability, dict(zip(field.classes, chances, strict=True)), words)
+            words = _strongest([self.classifier.vocabulary[self.rows[i]] for i in strongest], shares[strongest], reasons)
+        label = field.classes[best] if chances[best] >= field.threshold and len(self.rows) else None
+        return Opinion(label, field.classes[best], chances[best], dict(zip(field.classes, chances, strict=True)), words)
 
 
 _FAMILY = {name: number for number, name in enumerate(FAMILIES)}

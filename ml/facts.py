@@ -285,20 +285,21 @@ def _dates(text: str, on: date) -> Iterator[Fact]:
         seen.append((start, end))
         yield Fact("date", start, end, day)
 
-    for match in _FULL.finditer(text):
+    characters = set(text)
+    for match in _FULL.finditer(text) if "0" in characters or "年" in characters else ():
         year = int(match["year"])
         yield from take(match, _day(year if year > 100 else 2000 + year, int(match["month"]), int(match["day"])))
-    for match in _COMPACT.finditer(text):
+    for match in _COMPACT.finditer(text) if "202" in text else ():
         if not re.search(r"[号码单A-Za-z:]\s?$", text[max(0, match.start() - 2) : match.start()]):
             yield from take(match, _day(int(match["year"]), int(match["month"]), int(match["day"])))
-    for match in _MONTH_DAY.finditer(text):
+    for match in _MONTH_DAY.finditer(text) if "月" in characters else ():
         yield from take(match, _past(match["year"], int(match["month"]), int(match["day"]), on))
-    for match in _HAN_MONTH_DAY.finditer(text):
+    for match in _HAN_MONTH_DAY.finditer(text) if "月" in characters else ():
         day = _han_day(match["day"])
         month = parse_han(match["month"])
         if day and month:
             yield from take(match, _past(match["year"], int(month), day, on))
-    for match in _RELATIVE_MONTH.finditer(text):
+    for match in _RELATIVE_MONTH.finditer(text) if "月" in characters else ():
         which = match["which"] or match["only"]
         back = 2 if which.startswith(("上上", "前")) else 1 if which.startswith("上") else 0
         year, month = _months_back(on, back)
@@ -307,11 +308,11 @@ def _dates(text: str, on: date) -> Iterator[Fact]:
             yield from take(match, _day(year, month, day) if day else None)
         else:
             yield from take(match, f"{year:04d}-{month:02d}")
-    for match in _WEEK.finditer(text):
+    for match in _WEEK.finditer(text) if not characters.isdisjoint("周期拜") else ():
         yield from take(match, _weekday(match["which"] or "", _WEEKDAY[match["day"]], on))
-    for match in _DAY_WORD.finditer(text):
+    for match in _DAY_WORD.finditer(text) if not characters.isdisjoint("昨今前") else ():
         yield from take(match, (on + timedelta(days=_DAY_WORDS[match.group()])).isoformat())
-    for match in _AGO.finditer(text):
+    for match in _AGO.finditer(text) if "前" in characters else ():
         count = int(match["count"]) if match["count"].isdigit() else int(parse_han(match["count"]) or 0)
         days = count if match["unit"] == "天" else 7 * count
         if days:
@@ -321,9 +322,9 @@ def _dates(text: str, on: date) -> Iterator[Fact]:
         if word.isdigit() and not _AS_A_DAY.search(text[max(0, match.start() - 2) : match.start()]):
             continue
         yield from take(match, _past(match["year"], *_FESTIVALS[word], on))
-    for match in _DOTTED.finditer(text):
+    for match in _DOTTED.finditer(text) if not characters.isdisjoint("./") else ():
         yield from take(match, _past(None, int(match["month"]), int(match["day"]), on))
-    for match in _MONTH.finditer(text):
+    for match in _MONTH.finditer(text) if "月" in characters else ():
         if (
             match["part"] is None
             and not (match["year"] or match["rel"])
@@ -342,7 +343,7 @@ def _dates(text: str, on: date) -> Iterator[Fact]:
             if match["rel"] is None and month > on.month + 1:
                 year -= 1
             yield from take(match, f"{year:04d}-{month:02d}")
-    for match in _DAY_ONLY.finditer(text):
+    for match in _DAY_ONLY.finditer(text) if not characters.isdisjoint("号日") else ():
         day = int(match["day"])
         year, month = (on.year, on.month) if day <= on.day else _months_back(on, 1)
         yield from take(match, _day(year, month, day))
@@ -410,7 +411,7 @@ def named_places(text: str, *, most: int = 5) -> list[str]:
 _USCC = re.compile(r"(?<![0-9A-Za-z])[0-9A-HJ-NPQRTUWXY]{2}\d{6}[0-9A-HJ-NPQRTUWXY]{10}(?![0-9A-Za-z])")
 _LABEL = r"(?:号码|号|编号|编码|码|是|为|:|#|No\.?|NO\.?|\s|\(|【|\[|就是|分别){0,4}"
 _APPROVAL = re.compile(
-    r"(?:国药准字|国妆特[进字]?字?|国妆备[进字]?字?|国妆网备[进字]?字?|国食健[字注][GJ]?|食健备[GJ]?|卫妆[准特]字|卫食健字|兽药字|[国京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][\u4e00-\u9fa5]?械[注备][准进许]?|[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼]G?妆网备[字进]*|农药登记证号?|PD(?=\d{8})|[\u4e00-\u9fa5]卫消证字)\(?\s?(?:\(?\d{4}\)?)?第?\s?[A-Z]{0,3}\d{4,14}(?:号)?"
+    r"(?:国药准字|国妆特[进字]?字?|国妆备[进字]?字?|国妆网备[进字]?字?|国食健[字注][GJ]?|食健备[GJ]?|卫妆[准特]字|卫食健字|兽药字|[国京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼]?[\u4e00-\u9fa5]?械[注备][准进许]?|[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼]G?妆网备[字进]*|农药登记证号?|PD(?=\d{8})|[\u4e00-\u9fa5]卫消证字)\(?\s?(?:\(?\d{4}\)?)?第?\s?[A-Z]{0,3}\d{4,14}(?:号)?"
 )
 _LICENCE = re.compile(
     r"(?<![0-9A-Za-z])(?:SC\s?\d{14}|JY\s?\d{14}|XK\d{2}-\d{3}-?\d{4,5}|QS\d{12})(?![0-9])|(?:许可证|生产许可|备案证?|执照)"
@@ -428,8 +429,13 @@ _TICKET = re.compile(
 )
 
 
+_MANY_DIGITS = re.compile(r"\d{3}")
+
+
 def _numbers(text: str) -> Iterator[Fact]:
     seen: list[tuple[int, int]] = []
+    if not _MANY_DIGITS.search(text):
+        return
     for kind, pattern in (
         ("approval_no", _APPROVAL), ("licence_no", _LICENCE), ("lot_no", _LOT), ("order_no", _ORDER), ("ticket", _TICKET), ("uscc", _USCC),
     ):  # fmt: skip

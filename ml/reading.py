@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ml import classification, dangers, facts, tagging
-from ml.classification import Classifier, Opinion
+from ml.classification import Classifier, Opinion, Scored
 from ml.dangers import SEVERITIES, Danger, Judge
 from ml.dangers import TYPES as DANGERS
 from ml.facts import Fact
@@ -24,12 +24,26 @@ from ml.lexicon import Hit, Lexicon, lexicon
 from ml.tagging import Cue, Tagger
 from ml.text import Normal, Personal, align, blank_personal, find_personal
 
-__all__ = ["CATCH_ALL", "DANGERS", "KINDS", "SEVERITIES", "Answer", "Danger", "Engine", "Fact", "Reading", "engine", "read"]
+__all__ = [
+    "CATCH_ALL",
+    "DANGERS",
+    "DEMANDS",
+    "KINDS",
+    "SEVERITIES",
+    "Answer",
+    "Danger",
+    "Engine",
+    "Fact",
+    "Reading",
+    "engine",
+    "read",
+]
 
 KINDS = (
     "complaint", "report", "both", "enquiry", "enforcement_conduct", "other_department", "petition",
     "information_request", "emergency",
 )  # fmt: skip
+DEMANDS = ("退货", "更换", "修理", "重作", "补足数量", "退赔费用", "赔偿损失", "道歉", "其他")
 CATCH_ALL = "其他投诉问题"
 MAX_CHARACTERS = 6000  # what a letter is about stands before that
 # How often an operator's own category is right; a weak witness (in one city "other" was the largest class).
@@ -37,7 +51,7 @@ OPERATOR_ACCURACY = 0.7
 # Life in danger is worth false alarms: less than an even chance is enough.
 EMERGENCY_PROBABILITY = 0.3
 _DEMAND, _DEMAND_HEARD = 0.35, 0.1
-_REASONS = 4
+_REASONS = 3
 # With fewer different Chinese characters a text says nothing to be sure of.
 _LEAST_CHARACTERS, _LOOKED_AT = 8, 400
 _HAN = re.compile(r"[\u4e00-\u9fa5]")
@@ -184,30 +198,32 @@ def read(
     hits = seen.hits
     ranked = _Ranked(hits)
     context = seen.context
-    opinions = known.classifier.classify(seen.blank, context, reasons=_REASONS, reasons_for=("kind", "goods", "problem"))
+    scored = known.classifier.score(seen.blank, context)
     found_dangers = dangers.find_dangers(seen.blank, seen.candidates, known.judge, context)
     found_facts = _facts(seen, known.tagger)
     answers: dict[str, Answer] = {}
     disagreements = []
     issues = tuple(ranked.names("issues")[:3])
-    demands = _demands(ranked, opinions)
+    demands = _demands(ranked, scored)
     rules = {
-        "kind": _kind(ranked, bool(found_facts), found_dangers, seen.blank),
+        "kind": (_kind(ranked, bool(found_facts), found_dangers, seen.blank)),
         "goods": (ranked.first("goods") or _goods_of(product), 0.6),
         "problem": (_problem(issues, known.lexicon), 0.6),
-        "department": (ranked.first("departments"), 0.5),
     }
+    opinions = {name: scored.opinion(name, reasons=_REASONS) for name in rules}
     for name, (value, probability) in rules.items():
-        opinion = opinions.get(name)
-        if opinion is not None and name == "kind" and not _own(demands):
+        opinion = opinions[name]
+        if name == "kind" and not _own(demands):
             opinion = opinion.without("both")  # who wants nothing for himself does not complain
-        if opinion is not None and name in ("goods", "problem") and answers["kind"].value in _ABOUT_TRADE:
+        if name != "kind" and answers["kind"].value in _ABOUT_TRADE:
             opinion = opinion.without(NO_VALUE)  # a dispute or a breach is always about something
         answer, says = _combine(name, value, probability, opinion, (categories or {}).get(name))
         answers[name] = answer
         if says:
             disagreements.append(says)
-    answers["kind"] = kind = _emergency(answers["kind"], opinions.get("kind"))
+    if answers["kind"].value == "other_department":
+        answers["department"], _ = _combine("department", ranked.first("departments"), 0.5, scored.opinion("department"), None)
+    answers["kind"] = kind = _emergency(answers["kind"], opinions["kind"])
     if len(set(_HAN.findall(seen.blank[:_LOOKED_AT]))) < _LEAST_CHARACTERS:
         answers = {name: replace(a, probability=min(a.probability, 0.2)) for name, a in answers.items()}
         kind = answers["kind"]
@@ -220,7 +236,7 @@ def read(
         issues=issues,
         demands=demands,
         punitive=ranked.first("punitive"),
-        department=answers["department"].value if kind.value == "other_department" else None,
+        department=answers["department"].value if "department" in answers else None,
         dangers=tuple(_placed(d, seen.normal) for d in found_dangers),
         facts=tuple(_placed(f, seen.normal) for f in found_facts),
         evidence=tuple(ranked.words.get("evidence:evidence", ())),
@@ -278,12 +294,12 @@ class _Ranked:
 
 
 def _combine(
-    name: str, rule: str | None, rule_probability: float, opinion: Opinion | None, operator: str | None
+    name: str, rule: str | None, rule_probability: float, opinion: Opinion, operator: str | None
 ) -> tuple[Answer, tuple[str, str, str] | None]:  # fmt: skip
     """One answer of two voices, and of a third where an operator filed a category."""
-    model = opinion.best if opinion else None
-    words = tuple(w for w, _ in opinion.words) if opinion else ()
-    if opinion and operator and operator != CATCH_ALL and operator in opinion.probabilities:
+    model = opinion.best
+    words = tuple(w for w, _ in opinion.words)
+    if operator and operator != CATCH_ALL and operator in opinion.probabilities:
         # The operator's category as one more witness: Bayes with its accuracy, errors spread evenly.
         others = max(len(opinion.probabilities) - 1, 1)
         weighed = {
@@ -294,12 +310,12 @@ def _combine(
         best = max(weighed, key=lambda c: weighed[c])
         by = "operator" if best == operator and best != model else "model"
         answer = Answer(best, weighed[best] / total, "both" if by == "model" and best == rule else by, words, rule, model)
-    elif opinion and opinion.label is not None:
+    elif opinion.label is not None:
         answer = Answer(opinion.label, opinion.probability, "both" if opinion.label == rule else "model", words, rule, model)
     elif rule is not None:
-        answer = Answer(rule, min(rule_probability, 0.5) if opinion else rule_probability, "rule", (), rule, model)
+        answer = Answer(rule, min(rule_probability, 0.5), "rule", (), rule, model)
     else:
-        answer = Answer(None, opinion.probability if opinion else 0.0, "none", (), rule, model)
+        answer = Answer(None, opinion.probability, "none", (), rule, model)
     said = _none(answer.value)
     differs = operator is not None and operator != CATCH_ALL and said is not None and said != operator
     return answer, (name, str(operator), str(said)) if differs else None
@@ -313,9 +329,9 @@ def _none(value: str | None) -> str | None:
     return None if value == NO_VALUE else value
 
 
-def _emergency(answer: Answer, opinion: Opinion | None) -> Answer:
+def _emergency(answer: Answer, opinion: Opinion) -> Answer:
     """It wins over all other kinds."""
-    if answer.value == "emergency" or opinion is None:
+    if answer.value == "emergency":
         return answer
     chance = opinion.probabilities.get("emergency", 0.0)
     if chance < EMERGENCY_PROBABILITY and answer.rule != "emergency":
@@ -329,11 +345,10 @@ def _problem(issues: Sequence[str], known: Lexicon) -> str | None:
     return next((p for p in problems if p != CATCH_ALL), problems[0] if problems else None)
 
 
-def _demands(ranked: _Ranked, opinions: Mapping[str, Opinion]) -> tuple[str, ...]:
+def _demands(ranked: _Ranked, scored: Scored) -> tuple[str, ...]:
     """Learned; where the dictionary heard one too, less certainty is enough."""
     order = {n: i for i, n in enumerate(ranked.names("demands"))}
-    chances = {n.removeprefix("demand."): o.probabilities.get("1", 0.0) for n, o in opinions.items() if n.startswith("demand.")}
-    found = [d for d, chance in chances.items() if chance >= (_DEMAND_HEARD if d in order else _DEMAND)]
+    found = [d for d in DEMANDS if scored.chance(f"demand.{d}") >= (_DEMAND_HEARD if d in order else _DEMAND)]
     return tuple(sorted(found, key=lambda d: order.get(d, len(order))))
 
 

@@ -63,7 +63,9 @@ def _features(text: str, spans: Sequence[tuple[int, int]], families: Sequence[Se
     shapes = ["<<", "<", *(_shape(text[s:e]) for s, e in spans), ">", ">>"]
     found = []
     for two, one, own, next_, after in zip(shapes, shapes[1:], shapes[2:], shapes[3:], shapes[4:], strict=False):
-        found.append([*_alone(own), "1" + one, "2" + next_, "3" + two, "4" + after, *_between(one, own, next_)])
+        found.append(
+            ["0" + own, "1" + one, "2" + next_, "3" + two, "4" + after, "5" + one + own, "6" + own + next_, "7" + own[0], "8" + own[-1]]
+        )  # fmt: skip
     for mark, family in zip("xyz", families, strict=False):
         cues = _spread(family, len(text))
         before = ""
@@ -78,16 +80,6 @@ def _features(text: str, spans: Sequence[tuple[int, int]], families: Sequence[Se
                 found[number].append(mark + "<" + before)
             before = cue
     return found
-
-
-@lru_cache(maxsize=50_000)
-def _alone(own: str) -> tuple[str, ...]:
-    return ("0" + own, "7" + own[0], "8" + own[-1], f"b{min(len(own), 5)}", "c" + own[-2:], "d" + own[:2])
-
-
-@lru_cache(maxsize=100_000)
-def _between(one: str, own: str, next_: str) -> tuple[str, ...]:
-    return ("5" + one + own, "6" + own + next_, "9" + one[-1] + own[0], "a" + own[-1] + next_[0])
 
 
 def _spread(cues: Iterable[Cue], length: int) -> list[str]:
@@ -152,7 +144,7 @@ class Tagger:
 
 
 def train(
-    sequences: Iterable[tuple[Lattice, Sequence[str]]], path: Path, *, c1: float = 0.1, c2: float = 0.05, iterations: int = 120
+    sequences: Iterable[tuple[Lattice, Sequence[str]]], path: Path, *, c1: float = 0.5, c2: float = 0.01, iterations: int = 120
 ) -> None:
     """c1, c2: the weights of the L1 and L2 penalties. L1 keeps the file small."""
     trainer = pycrfsuite.Trainer(algorithm="lbfgs", verbose=False)
