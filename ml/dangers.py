@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
+from itertools import islice
 from pathlib import Path
 
 from ml.lexicon import Hit, stance
@@ -22,6 +23,7 @@ TYPES = (
     "pregnant", "self_harm", "poison", "explosion", "group_action", "media", "merchant_vanished", "prepaid_run",
 )  # fmt: skip
 SEVERITIES = ("low", "medium", "high")
+MAX_OF_TYPE = 40  # who says a word six thousand times must not make everybody wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +65,31 @@ def _patterns() -> list[_Pattern]:
 
 
 def candidates(text: str, hits: Sequence[Hit]) -> list[Candidate]:
-    """Everything that may be a danger; of one type the longest where spans overlap, the graver where they are equal."""
-    harmless = [(h.start, h.end) for h in hits if h.category == "harmless"]
-    found = [Candidate(h.name, h.severity, h.start, h.end, h.word) for h in hits if h.category == "dangers"]
+    """Everything that may be a danger, the first MAX_OF_TYPE of each type; of one type the longest where spans overlap,
+    the graver where they are equal."""
+    by_type: dict[str, list[Candidate]] = {}
+    for hit in hits:
+        if hit.category == "dangers":
+            by_type.setdefault(hit.name, []).append(Candidate(hit.name, hit.severity, hit.start, hit.end, hit.word))
     characters = set(text)
     for number, pattern in enumerate(_patterns()):
         if not pattern.triggers.isdisjoint(characters):
-            found += [
+            by_type.setdefault(pattern.type, []).extend(
                 Candidate(pattern.type, pattern.severity, m.start(), m.end(), f"#{number}")
-                for m in pattern.expression.finditer(text)
-            ]
-    found = [c for c in found if not any(s <= c.start and c.end <= e for s, e in harmless)]
+                for m in islice(pattern.expression.finditer(text), MAX_OF_TYPE)
+            )
+    harmless = bytearray(len(text))
+    for hit in hits:
+        if hit.category == "harmless":
+            harmless[hit.start : hit.end] = b"\x01" * (hit.end - hit.start)
     kept: list[Candidate] = []
-    for one in sorted(found, key=lambda c: (-(c.end - c.start), -SEVERITIES.index(c.severity), c.start)):
-        if not any(k.type == one.type and k.start < one.end and one.start < k.end for k in kept):
-            kept.append(one)
+    for found in by_type.values():
+        own: list[Candidate] = []
+        first = sorted(found, key=lambda c: c.start)[:MAX_OF_TYPE]
+        for one in sorted(first, key=lambda c: (c.start - c.end, -SEVERITIES.index(c.severity), c.start)):
+            if not all(harmless[one.start : one.end]) and not any(k.start < one.end and one.start < k.end for k in own):
+                own.append(one)
+        kept += own
     return sorted(kept, key=lambda c: (c.start, c.type))
 
 

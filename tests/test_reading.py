@@ -1,5 +1,6 @@
 """What the reading finds in sentences, what it must not find, and that no text breaks it."""
 
+import time
 from datetime import date
 from typing import Any
 
@@ -162,6 +163,13 @@ def test_nothing_to_read_is_read_without_confidence(said: str) -> None:
     found = read(said)
     assert found.kind in KINDS
     assert found.probability <= 0.6
+
+
+@pytest.mark.parametrize("unit", ["伢", "蛆", "毒", "1", "两个人多人", "上周三", "一万三千块", "死活", "店家老板也就", "订单号1"])
+def test_a_text_that_repeats_itself_keeps_nobody_waiting(unit: str) -> None:
+    started = time.process_time()
+    read((unit * 50_000)[:50_000])
+    assert time.process_time() - started < 1.0
 
 
 @given(st.text(max_size=400))
