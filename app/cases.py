@@ -154,7 +154,8 @@ async def decide_again(connection: Connection, decision: Mapping[str, Any], *, g
 
 
 async def copy_as_report(connection: Connection, matter_id: uuid.UUID, twin: uuid.UUID, actor: str, at: datetime) -> None:
-    """The report of a letter that was taken for a complaint alone: same reading, parties, respondents and incident."""
+    """The report of a letter that was taken for a complaint alone: same reading, parties and respondents; not their
+    contacts, whose ciphertext is bound to the first matter's row."""
     kept = "letter_id, kind, source, channel, district, goods, problem, issues, demands, amount_fen, reading, terms, term_weights, \
 order_token, product_token, lot_token, place_tokens, event_on, received_at, event_at, history, merchant_id, authority, kind_probability"
     await connection.execute(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from app import audit, calendar, cases, codes, deliveries, intake, policy, work
+from app import audit, calendar, cases, codes, deliveries, incidents, intake, policy, work
 from app.calendar import local_day
 from app.codes import region_name
 from app.database import Connection
@@ -17,7 +17,7 @@ from app.policy import Facts
 from app.privacy import mask_text
 from app.reading import LANES, signals
 from app.triage import House, priority
-from ml.reading import DANGERS, KINDS, SEVERITIES
+from ml.reading import DANGERS, DEPARTMENTS, KINDS, SEVERITIES
 
 # Before these a matter has seen no legal act: its lane may still be read otherwise.
 _UNTOUCHED = frozenset({"pending_acceptance", "verifying", "registered"})
@@ -55,11 +55,13 @@ async def correct_reading(
             raise NotFound("no such matter")
         if wanted.kind == "both" and "report" not in lanes:
             raise Forbidden("whether there is a report is the intake desk's to say (Art. 37)")
+        if matter["kind"] == "both" and wanted.kind == matter["lane"] and "report" not in lanes:
+            wanted = replace(wanted, kind=None)  # as he was shown it
         before, after = _as_read(matter), _as_corrected(matter, wanted)
         if before == after:
             raise Invalid.field("body", "nothing differs from what was read")
         kind = after["kind"]
-        lane = matter["lane"] if kind == "both" else LANES.get(kind, ("other",))[0]
+        lane = LANES.get(kind, ("other",))[0] if kind != before["kind"] else matter["lane"]
         if kind != before["kind"]:
             await _require_untouched(connection, matter, kind)
         reading = {
@@ -88,6 +90,9 @@ async def correct_reading(
         if not matter["history"]:
             await deliveries.announce(connection, [(matter_id, "matter.reading_corrected", {"track": track})])
         await audit.record(connection, principal.subject, "correct_reading", "matter", [matter_id], lane=lane)
+    if kind == "both" and "report" not in lanes:  # Art. 37
+        kind = lane
+        before, after = {**before, "kind": lane}, {**after, "kind": lane}
     return {"id": matter_id, "kind": kind, "lane": lane, "track": track, "before": before, "after": after, "second_matter": twin}
 
 
@@ -101,6 +106,8 @@ async def _check(connection: Connection, wanted: Correction) -> None:
         if unknown := [g for g in said if g not in known]:
             name = "demands" if field == "demand" else field
             errors.append({"field": name, "message": f"not in the code list {field}: {', '.join(unknown)}"})
+    if wanted.department is not None and wanted.department not in DEPARTMENTS:
+        errors.append({"field": "department", "message": f"must be one of {', '.join(DEPARTMENTS)}"})
     for number, (danger, severity) in enumerate(wanted.dangers or ()):
         if danger not in DANGERS:
             errors.append({"field": f"dangers.{number}.type", "message": f"must be one of {', '.join(DANGERS)}"})
@@ -127,15 +134,18 @@ def _as_corrected(matter: Any, wanted: Correction) -> dict[str, Any]:
         read["demands"] = list(wanted.demands)
     if wanted.dangers is not None:
         # What the machine saw keeps its words; what only a person saw has none.
-        seen = {(d["type"], d["severity"]): d for d in read["dangers"]}
-        read["dangers"] = [seen.get((t, s), {"type": t, "severity": s, "span": None, "word": None}) for t, s in wanted.dangers]
+        seen: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for danger in read["dangers"]:
+            seen.setdefault((danger["type"], danger["severity"]), []).append(danger)
+        read["dangers"] = [
+            found.pop(0) if (found := seen.get((t, s), [])) else {"type": t, "severity": s, "span": None}
+            for t, s in wanted.dangers
+        ]
     return read
 
 
 async def _require_untouched(connection: Connection, matter: Any, kind: str) -> None:
-    if matter["history"]:
-        return
-    if matter["state"] not in _UNTOUCHED:
+    if not matter["history"] and matter["state"] not in _UNTOUCHED:
         raise Conflict(f"kind: the matter is {cases.STATE_LABELS[matter['state']]}; a legal act on it can't be read away")
     if await connection.fetchval("SELECT count(*) FROM matter WHERE letter_id = $1", matter["letter_id"]) > 1:
         raise Conflict("kind: the letter was split in two matters; finish the one that is none")
@@ -170,7 +180,14 @@ async def _split(house: House, connection: Connection, matter: Any, principal: P
     await cases.copy_as_report(connection, matter["id"], twin, principal.subject, now)
     if not matter["history"]:
         await _start_clock(house, connection, twin, "report", matter["received_at"])
-        await _enqueue(connection, twin, "clue", matter, 0, "report")
+        await _enqueue(connection, twin, "clue", matter, 0)
+        told = {"letter_id": str(matter["letter_id"]), "lane": "report", "track": "clue"}
+        await deliveries.announce(connection, [(twin, "matter.triaged", told)])
+    incident_id = await connection.fetchval(
+        "SELECT incident_id FROM incident_membership WHERE matter_id = $1 AND valid_to IS NULL AND is_primary", matter["id"]
+    )
+    if incident_id is not None:
+        await incidents.follow(connection, incident_id, twin, {"same_letter_as": str(matter["id"])})
     return twin
 
 
@@ -203,22 +220,28 @@ async def _decide_again(
         },
         gates=[] if track == "none" else decided.gates,
     )  # fmt: skip
-    if (
-        track != "none"
-        and matter["state"] not in cases.CLOSED
-        and not await work.reroute(connection, matter_id, track, principal.subject)
-    ):
-        await _enqueue(connection, matter_id, track, matter, priority(facts, track), lane)
+    if track != "none" and matter["state"] not in cases.CLOSED:
+        rank, due_at = priority(facts, track), await _due_at(connection, matter_id)
+        urgent_at = work.urgent_at(due_at, matter["received_at"], rank)
+        moved = await work.reroute(
+            connection, matter_id, track, principal.subject, priority=rank, due_at=due_at, urgent_at=urgent_at
+        )
+        if not moved:
+            await _enqueue(connection, matter_id, track, matter, rank)
     return track
 
 
-async def _enqueue(connection: Connection, matter_id: uuid.UUID, queue: str, matter: Any, priority_: int, lane: str) -> None:
-    due_at = await connection.fetchval(
-        "SELECT min(due_at) FROM clock WHERE matter_id = $1 AND stopped_at IS NULL AND $2 <> 'other'", matter_id, lane
+async def _due_at(connection: Connection, matter_id: uuid.UUID) -> datetime | None:
+    due: datetime | None = await connection.fetchval(
+        "SELECT min(due_at) FROM clock WHERE matter_id = $1 AND stopped_at IS NULL", matter_id
     )
+    return due
+
+
+async def _enqueue(connection: Connection, matter_id: uuid.UUID, queue: str, matter: Any, rank: int) -> None:
     item = {
-        "matter_id": matter_id, "queue_id": queue, "district": matter["district"], "skill": None, "priority": priority_,
-        "due_at": due_at, "received_at": matter["received_at"],
+        "matter_id": matter_id, "queue_id": queue, "district": matter["district"], "skill": None, "priority": rank,
+        "due_at": await _due_at(connection, matter_id), "received_at": matter["received_at"],
     }  # fmt: skip
     await work.enqueue(connection, [item])
 
@@ -236,6 +259,6 @@ async def labels(house: House, *, actor: str) -> list[dict[str, Any]]:
         found = []
         for row in rows:
             letter = await intake.open_letter(connection, house.vault, row["letter_id"])
-            found.append({"text": mask_text(letter.body.text), **row["after"]})
+            found.append({"text": mask_text(letter.body.text, *letter.body.personal_values()), **row["after"]})
         await audit.record(connection, actor, "export_labels", "matter", [r["matter_id"] for r in rows], purpose="training")
     return found

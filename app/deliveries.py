@@ -41,12 +41,17 @@ log = logging.getLogger(__name__)
 
 
 async def announce(connection: Connection, events: Sequence[tuple[uuid.UUID, str, Mapping[str, Any]]]) -> None:
-    """(matter, kind, payload), numbered per matter. In the transaction that made it true."""
+    """(matter, kind, payload), numbered per matter. In the transaction that made it true. Holds the matters, so that two
+    events of one matter never take the same number."""
     if events:
         await connection.execute(
+            "SELECT id FROM matter WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE", [m for m, _, _ in events]
+        )
+        await connection.execute(
             "INSERT INTO outbox (matter_id, sequence, kind, payload) "
-            "SELECT e.m, coalesce((SELECT max(o.sequence) FROM outbox o WHERE o.matter_id = e.m), 0) + 1, e.k, e.p::jsonb "
-            "FROM unnest($1::uuid[], $2::text[], $3::text[]) AS e(m, k, p)",
+            "SELECT e.m, coalesce((SELECT max(o.sequence) FROM outbox o WHERE o.matter_id = e.m), 0) "
+            "+ row_number() OVER (PARTITION BY e.m ORDER BY e.n), e.k, e.p::jsonb "
+            "FROM unnest($1::uuid[], $2::text[], $3::text[]) WITH ORDINALITY AS e(m, k, p, n)",
             [m for m, _, _ in events], [k for _, k, _ in events], [to_json(p) for _, _, p in events],
         )  # fmt: skip
 
@@ -69,9 +74,10 @@ async def raise_page(connection: Connection, matter_id: uuid.UUID, payload: Mapp
 async def page_again(connection: Connection, *, limit: int = 20) -> int:
     """Calls once more for each page nobody answered in time. In a transaction."""
     rows = await connection.fetch(
-        "UPDATE page SET calls = calls + 1, next_call_at = clock_timestamp() + make_interval(secs => $1) "
-        "WHERE matter_id IN (SELECT matter_id FROM page WHERE acknowledged_at IS NULL AND next_call_at <= clock_timestamp() "
-        "ORDER BY next_call_at LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING matter_id, calls, raised_at",
+        "UPDATE page SET calls = least(calls + 1, 32000), next_call_at = clock_timestamp() + make_interval(secs => $1) "
+        "WHERE matter_id IN (SELECT p.matter_id FROM page p JOIN matter m ON m.id = p.matter_id WHERE p.acknowledged_at IS NULL "
+        "AND p.next_call_at <= clock_timestamp() AND m.closed_at IS NULL "
+        "ORDER BY p.next_call_at LIMIT $2 FOR UPDATE OF m, p SKIP LOCKED) RETURNING matter_id, calls, raised_at",
         PAGE_AGAIN_SECONDS, limit,
     )  # fmt: skip
     await announce(
@@ -81,16 +87,20 @@ async def page_again(connection: Connection, *, limit: int = 20) -> int:
     return len(rows)
 
 
-async def acknowledge(database: Database, matter_id: uuid.UUID, principal: Principal) -> dict[str, Any]:
-    """A named person takes the emergency over; the calls stop. A second person learns who was first."""
+async def acknowledge(
+    database: Database, matter_id: uuid.UUID, principal: Principal, *, lanes: Sequence[str]
+) -> dict[str, Any]:  # fmt: skip
+    """A named person takes the emergency over; the calls stop. A second person learns who was first. lanes: those the
+    caller may know of."""
     if not principal.natural_person:
         raise Forbidden("a person must acknowledge; a machine's token can't")
     async with database.transaction() as connection:
         row = await connection.fetchrow(
-            "SELECT p.*, m.district FROM page p JOIN matter m ON m.id = p.matter_id WHERE p.matter_id = $1 FOR UPDATE OF p",
+            # The matter before its page, as everybody who announces.
+            "SELECT p.*, m.district, m.lane FROM page p JOIN matter m ON m.id = p.matter_id WHERE p.matter_id = $1 FOR UPDATE OF m, p",
             matter_id,
         )
-        if row is None or not principal.covers(row["district"]):
+        if row is None or not principal.covers(row["district"]) or row["lane"] not in lanes:
             raise NotFound("no such emergency")
         if row["acknowledged_at"] is not None:
             if row["acknowledged_by"] == principal.subject:
@@ -106,13 +116,15 @@ async def acknowledge(database: Database, matter_id: uuid.UUID, principal: Princ
     return _page(done)
 
 
-async def pages(connection: Connection, principal: Principal, *, waiting: bool) -> list[dict[str, Any]]:
+async def pages(
+    connection: Connection, principal: Principal, *, waiting: bool, lanes: Sequence[str]
+) -> list[dict[str, Any]]:  # fmt: skip
     """Emergencies of the caller's places, the oldest unanswered first."""
     rows = await connection.fetch(
         "SELECT p.*, m.letter_id AS complaint_id, m.district FROM page p JOIN matter m ON m.id = p.matter_id "
         "WHERE (NOT $1 OR p.acknowledged_at IS NULL) AND EXISTS (SELECT 1 FROM unnest($2::text[]) j WHERE starts_with(m.district, j)) "
-        "ORDER BY p.acknowledged_at DESC NULLS FIRST, p.raised_at LIMIT 200",
-        waiting, list(principal.jurisdictions),
+        "AND m.lane = ANY($3) ORDER BY p.acknowledged_at DESC NULLS FIRST, p.raised_at LIMIT 200",
+        waiting, list(principal.jurisdictions), list(lanes),
     )  # fmt: skip
     return [{**_page(r), "complaint_id": r["complaint_id"], "district": r["district"]} for r in rows]
 
@@ -198,7 +210,7 @@ _CLAIM = """
 UPDATE delivery d SET attempts = d.attempts + 1, next_attempt_at = clock_timestamp() + make_interval(secs => $2)
 FROM (SELECT id FROM delivery WHERE state = 'waiting' AND next_attempt_at <= clock_timestamp()
       ORDER BY next_attempt_at LIMIT $1 FOR UPDATE SKIP LOCKED) due, webhook w, outbox o
-WHERE d.id = due.id AND w.id = d.webhook_id AND o.id = d.outbox_id
+WHERE d.id = due.id AND w.id = d.webhook_id AND o.id = d.outbox_id AND w.disabled_at IS NULL
 RETURNING d.id, d.attempts, w.id AS webhook_id, w.url, w.secret_cipher, o.matter_id, o.sequence, o.kind, o.payload, o.created_at
 """
 _DELIVERED = (
@@ -237,7 +249,11 @@ async def _send(database: Database, vault: Vault, client: httpx.AsyncClient, row
     status, error = None, None
     try:
         request = sign(vault.decrypt(row["secret_cipher"], str(row["webhook_id"])), row["id"], event_body(row), datetime.now(UTC))
-        async with client.stream("POST", row["url"], timeout=_SEND_SECONDS, follow_redirects=False, **request) as answer:
+        # The library's timeout is one of each step: a receiver that drips its answer would hold everybody.
+        async with (
+            asyncio.timeout(_SEND_SECONDS),
+            client.stream("POST", row["url"], timeout=_SEND_SECONDS, follow_redirects=False, **request) as answer,
+        ):
             status = answer.status_code  # the body is nobody's concern, however long it is
         if not 200 <= status < 300:
             error = f"HTTP {status}"
@@ -306,7 +322,9 @@ async def redrive(connection: Connection, delivery_id: uuid.UUID, principal: Pri
     if state in ("disabled", "delivered"):
         raise Conflict("its webhook is disabled" if state == "disabled" else "it was delivered")
     await connection.execute(
-        "UPDATE delivery SET state = 'waiting', attempts = 0, next_attempt_at = clock_timestamp() WHERE id = $1", delivery_id
+        "UPDATE delivery SET state = 'waiting', attempts = 0, next_attempt_at = clock_timestamp() "
+        "WHERE id = $1 AND state <> 'delivered'",
+        delivery_id,
     )
     await audit.record(connection, principal.subject, "redrive", "delivery", [delivery_id])
 

@@ -150,7 +150,12 @@ def read_table(path: Path) -> Iterator[list[Any]]:
 def _objects(path: Path) -> Iterator[list[Any]]:
     """One JSON object a line; the columns are the keys of all of them, in order of first appearance."""
     found: list[dict[str, Any]] = []
-    for number, line in enumerate(path.read_text("utf-8-sig").splitlines(), 1):
+    try:
+        content = path.read_text("utf-8-sig")
+    except UnicodeDecodeError:
+        raise Invalid.field("file", "is not UTF-8") from None
+    # Not splitlines(): a JSON string may hold U+2028 and its kin.
+    for number, line in enumerate(content.split("\n"), 1):
         if line.strip():
             try:
                 found.append(dict(json.loads(line)))

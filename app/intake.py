@@ -169,6 +169,11 @@ class Complaint(_Shape):
     categories: Categories = Field(default_factory=Categories)
     attachments: Annotated[list[Attachment], Field(max_length=50)] = Field(default_factory=list)
 
+    def personal_values(self) -> list[str | None]:
+        """Of the form, for masking where the text says them again."""
+        people = (self.complainant.__dict__, self.agent.__dict__)
+        return [p.get(k) for p in people for k in ("name", "phone", "id_no", "wechat", "email", "account", "address")]
+
     def content(self) -> dict[str, Any]:
         """Without what is absent: two ways to say nothing are the same letter."""
         dumped: dict[str, Any] = self.model_dump(mode="json", exclude_none=True, exclude_defaults=True)

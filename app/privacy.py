@@ -22,7 +22,7 @@ from app.database import Connection
 from app.embedded import write_secret
 from app.errors import Unavailable
 from app.settings import Settings
-from ml.text import mask_personal, normalise
+from ml.text import mask_personal, mask_values
 
 _NONCE, _TAG = 12, 16
 
@@ -136,8 +136,4 @@ def mask_person(person: Mapping[str, str | None]) -> dict[str, str | None]:
 def mask_text(text: str, *known: str | None) -> str:
     """known: values that stand elsewhere in the letter (a name, a phone), masked wherever the text repeats them. The
     length stays, so spans of a reading keep their places."""
-    masked = mask_personal(text)
-    for value in known:
-        for written in {value, normalise(value)} if value and len(value) >= 2 else ():
-            masked = masked.replace(written, "*" * len(written))
-    return masked
+    return mask_personal(mask_values(text, (v for v in known if v and len(v) >= 2)))

@@ -198,21 +198,27 @@ INSERT INTO work_event (work_item_id, act, actor, detail) SELECT id, $2, $3, '{}
 """
 
 
-async def reroute(connection: Connection, matter_id: uuid.UUID, queue: str, actor: str) -> bool:
-    """To another queue. A live lease is never touched: it is flagged, and its holder decides. False: it has no item."""
-    row = await connection.fetchrow(_REROUTE, matter_id, queue, actor)
+async def reroute(
+    connection: Connection, matter_id: uuid.UUID, queue: str, actor: str, *, priority: int, due_at: datetime | None, urgent_at: datetime
+) -> bool:  # fmt: skip
+    """To another queue, or another place in its own. A live lease is never touched: it is flagged, and its holder decides.
+    False: the matter never had an item; one that is finished stays so."""
+    row = await connection.fetchrow(_REROUTE, matter_id, queue, actor, priority, due_at, urgent_at)
     return row is not None
 
 
 _REROUTE = """
 WITH item AS (SELECT id, queue_id, state FROM work_item WHERE matter_id = $1 FOR NO KEY UPDATE), moved AS (
   UPDATE work_item w SET queue_id = CASE WHEN w.state = 'ready' THEN $2 ELSE w.queue_id END,
+    priority = CASE WHEN w.state = 'ready' THEN $4::smallint ELSE w.priority END,
+    due_at = CASE WHEN w.state = 'ready' THEN $5::timestamptz ELSE w.due_at END,
+    urgent_at = CASE WHEN w.state = 'ready' THEN $6::timestamptz ELSE w.urgent_at END,
     flags = CASE WHEN w.state = 'leased' AND w.queue_id <> $2 AND NOT w.flags @> ARRAY['rerouted:' || $2]
             THEN w.flags || ('rerouted:' || $2) ELSE w.flags END
-  FROM item WHERE w.id = item.id AND item.state <> 'finished' AND item.queue_id <> $2 RETURNING w.id, item.queue_id
+  FROM item WHERE w.id = item.id AND item.state <> 'finished' RETURNING w.id, item.queue_id
 ), noted AS (
   INSERT INTO work_event (work_item_id, act, actor, detail)
-  SELECT id, 'reroute', $3, jsonb_build_object('from', queue_id, 'to', $2::text) FROM moved
+  SELECT id, 'reroute', $3, jsonb_build_object('from', queue_id, 'to', $2::text) FROM moved WHERE queue_id <> $2
 )
 SELECT id FROM item
 """

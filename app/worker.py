@@ -55,6 +55,7 @@ async def deliver(house: House, client: httpx.AsyncClient) -> int:
     """One round: pages that nobody answered, new events, what is due. Gives how much there was."""
     async with house.database.transaction() as connection:
         called = await deliveries.page_again(connection)
+    async with house.database.transaction() as connection:
         dispatched = await deliveries.dispatch(connection)
     return called + dispatched + await deliveries.send_due(house.database, house.vault, client)
 

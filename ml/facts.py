@@ -315,7 +315,7 @@ def _dates(text: str, on: date) -> Iterator[Fact]:
     for match in _AGO.finditer(text) if "前" in characters else ():
         count = int(match["count"]) if match["count"].isdigit() else int(parse_han(match["count"]) or 0)
         days = count if match["unit"] == "天" else 7 * count
-        if days:
+        if 0 < days < on.toordinal():
             yield from take(match, (on - timedelta(days=days)).isoformat())
     for match in _FESTIVAL.finditer(text):
         word = match["word"]

@@ -9,6 +9,8 @@ from importlib.resources import files
 
 from ahocorasick_rs import AhoCorasick, MatchKind
 
+from ml.text import lowered
+
 
 @dataclass(frozen=True, slots=True)
 class Hit:
@@ -36,7 +38,7 @@ class Lexicon:
     def find(self, text: str) -> list[Hit]:
         """All hits by place; of one meaning only the longest where words overlap (医院 in 送到医院)."""
         found: dict[tuple[str, str, int], Hit] = {}
-        for index, start, end in self._automaton.find_matches_as_indexes(text.lower(), overlapping=True):
+        for index, start, end in self._automaton.find_matches_as_indexes(lowered(text), overlapping=True):
             word = self._words[index]
             for category, name, severity in self._meanings[index]:
                 key = (category, name, start)

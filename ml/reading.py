@@ -28,6 +28,7 @@ __all__ = [
     "CATCH_ALL",
     "DANGERS",
     "DEMANDS",
+    "DEPARTMENTS",
     "KINDS",
     "SEVERITIES",
     "Answer",
@@ -42,6 +43,9 @@ __all__ = [
 KINDS = (
     "complaint", "report", "both", "enquiry", "enforcement_conduct", "other_department", "petition",
     "information_request", "emergency",
+)  # fmt: skip
+DEPARTMENTS = (
+    "住建物业", "人社", "公安", "城管", "教育", "医保卫健", "交通", "水电气", "生态环境", "烟草", "农业农村", "金融", "民政", "文旅",
 )  # fmt: skip
 DEMANDS = ("退货", "更换", "修理", "重作", "补足数量", "退赔费用", "赔偿损失", "道歉", "其他")
 CATCH_ALL = "其他投诉问题"
@@ -407,7 +411,9 @@ def _facts(seen: Prepared, tagger: Tagger) -> list[Fact]:
         if any(span.start < f.end and f.start < span.end for f in found):
             continue
         if span.label in _NAMES:
-            found.append(Fact(span.label, span.start, span.end, said[span.start : span.end]))
+            named = seen.blank[span.start : span.end]
+            if "*" not in named:  # personal data is no name of a thing, whatever the tagger says
+                found.append(Fact(span.label, span.start, span.end, named))
         elif span.label not in FORMED:
             near = formed.get((span.start, span.end)) or next(
                 (f for f in seen.facts if f.start < span.end and span.start < f.end and _alike(f.type, span.label)), None

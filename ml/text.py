@@ -6,7 +6,7 @@ Personal data is masked here before any feature is made of a text, so no vector,
 import math
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -87,6 +87,12 @@ def align(text: str) -> Normal:
     return Normal("".join(characters), tuple(offsets))
 
 
+def lowered(text: str) -> str:
+    """Lower case, character by character of the same length: some capitals have two small letters."""
+    small = text.lower()
+    return small if len(small) == len(text) else "".join(c if len(c.lower()) > 1 else c.lower() for c in text)
+
+
 def normalise(text: str) -> str:
     """NFKC, control characters out, white space folded."""
     return align(text).text
@@ -123,6 +129,19 @@ def mask_personal(text: str) -> str:
         head, tail = (head, tail) if end - start > head + tail else (0, 0)
         hidden = text[start : start + head] + _MASK * (end - start - head - tail) + text[end - tail : end]
         text = text[:start] + hidden + text[end:]
+    return text
+
+
+def mask_values(text: str, values: Iterable[str]) -> str:
+    """Masks these values wherever the text repeats them, in full or half width. The length stays."""
+    normal = align(text)
+    for value in values:
+        written = normalise(value)
+        place = normal.text.find(written) if written else -1
+        while place >= 0:
+            start, end = normal.original(place, place + len(written))
+            text = text[:start] + _MASK * (end - start) + text[end:]
+            place = normal.text.find(written, place + len(written))
     return text
 
 

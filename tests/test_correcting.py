@@ -1,5 +1,6 @@
 """What a person reads instead binds: fields, lane, terms, track, work; and becomes a label."""
 
+import json
 from datetime import date
 from typing import Any
 
@@ -76,6 +77,37 @@ async def test_a_complaint_that_is_a_report_too_is_split(client: Client) -> None
     assert again.status_code == 409
 
 
+async def test_an_enquiry_that_is_both_gets_both_terms(client: Client) -> None:
+    matter = await posted(client, QUESTION)
+    answer = await client.post("intake", f"/v1/matters/{matter['id']}/correct-reading", {"kind": "both"})
+    assert answer.json()["lane"] == "complaint"
+    both = await seen(client, matter["complaint"])
+    assert [(m["lane"], [c["key"] for c in m["clocks"] if c["stopped_at"] is None]) for m in both] == [
+        ("complaint", ["complaint.accept"]), ("report", ["clue.verify"]),
+    ]  # fmt: skip
+
+
+async def test_mediators_learn_nothing_of_the_report_from_a_correction(client: Client) -> None:
+    matter = await posted(client, DISPUTE)
+    await client.post("intake", f"/v1/matters/{matter['id']}/correct-reading", {"kind": "both"})
+    answer = await client.post(
+        "mediator", f"/v1/matters/{matter['id']}/correct-reading", {"kind": "complaint", "problem": "质量"}
+    )
+    assert answer.status_code == 200, answer.text
+    shown = json.dumps([answer.json(), await seen(client, matter["complaint"], "mediator")], ensure_ascii=False)
+    assert '"kind": "both"' not in shown
+    assert '"model": "both"' not in shown
+    assert "kinds:report" not in shown
+
+
+async def test_a_correction_moves_the_item_to_its_new_urgency(client: Client) -> None:
+    matter = await posted(client, DISPUTE)
+    await client.post("intake", f"/v1/matters/{matter['id']}/correct-reading", {"kind": "emergency"})
+    async with client.house.database.connection() as connection:
+        item = await connection.fetchrow("SELECT queue_id, priority, due_at FROM work_item")
+    assert (item["queue_id"], item["priority"] >= 4, item["due_at"]) == ("emergency", True, None)
+
+
 async def test_a_correction_to_emergency_calls(client: Client) -> None:
     matter = await posted(client, DISPUTE)
     await client.post("intake", f"/v1/matters/{matter['id']}/correct-reading", {"kind": "emergency"})
@@ -114,6 +146,7 @@ async def test_a_legal_act_can_not_be_read_away(client: Client) -> None:
         ({"dangers": [{"type": "injury", "severity": "huge"}]}, "dangers.0.severity"),
         ({}, "body"),
         ({"nosuch": 1}, "nosuch"),
+        ({"department": "张三的电话"}, "department"),
     ],
 )
 async def test_what_is_of_no_list_is_named(client: Client, body: dict[str, Any], named: str) -> None:

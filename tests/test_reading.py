@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import codes
+from app.privacy import mask_text
 from ml import facts, merchants, text
 from ml import reading as ml_reading
 from ml.reading import KINDS, Reading
@@ -188,6 +189,18 @@ def test_spans_hold_in_the_text_as_given(said: str) -> None:
     for place in range(len(normal.text)):
         start, end = normal.original(place, place + 1)
         assert normal.text[place] in text.normalise(said[start:end]) or normal.text[place] == " "
+
+
+def test_letters_that_grow_when_lowered_move_no_span() -> None:
+    said = "İ" * 30 + " 你们不处理我就去跳楼自杀，老板扬言报复 "
+    found = read(said)
+    assert found.kind == "emergency"
+    assert all(said[d.start : d.end] == d.word for d in found.dangers)
+
+
+def test_values_of_the_form_are_masked_in_any_width() -> None:
+    assert "82" not in text.normalise(mask_text("我住在珞喻路８２号３栋", "珞喻路82号3栋"))
+    assert len(mask_text("我住在珞喻路８２号３栋", "珞喻路82号3栋")) == len("我住在珞喻路８２号３栋")
 
 
 def test_the_same_text_reads_the_same() -> None:

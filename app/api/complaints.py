@@ -356,10 +356,10 @@ async def full_view(house: House, row: Any, principal: Principal, *, reveal: boo
     for matter in seen:
         matter["track_label"] = TRACK_LABELS[matter["track"]]
         matter["kind"] = shown_kind(matter, lanes(principal))
-        if matter["decision"] and matter["decision"]["facts"] and "report" not in lanes(principal):
-            matter["decision"]["facts"].pop("kind", None)
+        if "report" not in lanes(principal):
+            _hide_reports(matter)
     body = letter.body
-    text = body.text if reveal else mask_text(body.text, *_repeated(body))
+    text = body.text if reveal else mask_text(body.text, *body.personal_values())
     for matter in seen:
         matter["reading"] = _with_words(matter["reading"], text)
     people = {"complainant": body.complainant.__dict__, "agent": body.agent.__dict__}
@@ -375,6 +375,21 @@ async def full_view(house: House, row: Any, principal: Principal, *, reveal: boo
     }  # fmt: skip
 
 
+def _hide_reports(matter: dict[str, Any]) -> None:
+    """What would tell whoever may not know of reports that there is one (Art. 37)."""
+    reading = matter["reading"]
+    matter["reading"] = {
+        **reading,
+        "answers": {k: v for k, v in reading.get("answers", {}).items() if k != "kind"},
+        "words": {k: v for k, v in reading.get("words", {}).items() if not k.startswith("kinds:")},
+        "disagreements": [d for d in reading.get("disagreements", []) if d["field"] != "kind"],
+    }
+    matter["findings"] = [f for f in matter["findings"] if f["code"] != "category" or f["evidence"].get("field") != "kind"]
+    if decision := matter["decision"]:
+        (decision["facts"] or {}).pop("kind", None)
+        (decision["evidence"] or {}).pop("corrected", None)
+
+
 def _with_words(reading: dict[str, Any], text: str) -> dict[str, Any]:
     """The words behind the spans: stored are the spans alone, the words only stand in the letter."""
 
@@ -382,12 +397,6 @@ def _with_words(reading: dict[str, Any], text: str) -> dict[str, Any]:
         return [{**f, "word": text[f["span"][0] : f["span"][1]] if f.get("span") else None} for f in found]
 
     return {**reading, **{name: shown(reading.get(name, [])) for name in ("dangers", "facts", "flags")}}
-
-
-def _repeated(body: Complaint) -> list[str | None]:
-    """Personal values of the form that the text may say again."""
-    people = (body.complainant.__dict__, body.agent.__dict__)
-    return [p.get(k) for p in people for k in ("name", "phone", "id_no", "wechat", "email", "account", "address")]
 
 
 class Withdrawal(BaseModel):

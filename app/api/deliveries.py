@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app import deliveries
-from app.api.common import PROBLEMS, Caller, InHouse, answer, cursor, read_cursor
+from app.api.common import PROBLEMS, Caller, InHouse, answer, cursor, lanes, read_cursor
 from app.intake import Clean
 
 router = APIRouter(prefix="/v1", tags=["deliveries"], responses=PROBLEMS)
@@ -20,7 +20,10 @@ class NewWebhook(BaseModel):
 
     url: Annotated[Clean, Field(min_length=8, max_length=2000)]
     kinds: Annotated[list[str], Field(max_length=50)] = []
-    jurisdictions: Annotated[list[str], Field(max_length=200, description="Region code prefixes; empty: the caller's")] = []
+    jurisdictions: Annotated[
+        list[Annotated[Clean, Field(pattern=r"^\d{2,6}$")]],
+        Field(max_length=200, description="Region code prefixes; empty: the caller's"),
+    ] = []
     lanes: Annotated[list[str], Field(min_length=1, max_length=3)] = ["complaint", "other"]
 
 
@@ -82,11 +85,11 @@ async def list_emergencies(house: InHouse, principal: Caller, waiting: bool = Tr
     """Emergencies of the caller's places; by default those nobody acknowledged yet."""
     principal.require("intake", "mediator", "supervisor")
     async with house.database.connection() as connection:
-        return answer({"items": await deliveries.pages(connection, principal, waiting=waiting)})
+        return answer({"items": await deliveries.pages(connection, principal, waiting=waiting, lanes=lanes(principal))})
 
 
 @router.post("/matters/{matter_id}/acknowledge")
 async def acknowledge(house: InHouse, principal: Caller, matter_id: uuid.UUID) -> Response:
     """A named person takes an emergency over; it stops calling. 409 names who was first."""
     principal.require("intake", "mediator", "supervisor")
-    return answer(await deliveries.acknowledge(house.database, matter_id, principal))
+    return answer(await deliveries.acknowledge(house.database, matter_id, principal, lanes=lanes(principal)))
