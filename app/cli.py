@@ -204,11 +204,10 @@ def web(fd: Annotated[int, typer.Option()]) -> None:
         return
     settings = Settings()
     assert settings.database_url is not None
-    # What is loaded by now stays: collections need not walk it again. A request makes thousands of short-lived objects
-    # without a cycle among them, so collections may be rarer than their default.
-    gc.freeze()
+    # A request makes thousands of short-lived objects without a cycle among them, so collections may be rarer than
+    # their default; and what is loaded once everything is ready stays, so they need not walk it again.
     gc.set_threshold(20_000, 20, 50)
-    application = create_app(settings, settings.database_url.get_secret_value())
+    application = create_app(settings, settings.database_url.get_secret_value(), when_ready=gc.freeze)
     config = uvicorn.Config(application, fd=fd, access_log=False, log_level="warning", timeout_graceful_shutdown=10)
     uvicorn.Server(config).run()
 

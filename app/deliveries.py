@@ -40,13 +40,16 @@ _AT_ONCE = 8
 log = logging.getLogger(__name__)
 
 
-async def announce(connection: Connection, events: Sequence[tuple[uuid.UUID, str, Mapping[str, Any]]]) -> None:
+async def announce(
+    connection: Connection, events: Sequence[tuple[uuid.UUID, str, Mapping[str, Any]]], *, held: bool = False
+) -> None:  # fmt: skip
     """(matter, kind, payload), numbered per matter. In the transaction that made it true. Holds the matters, so that two
-    events of one matter never take the same number."""
-    if events:
+    events of one matter never take the same number. held: nobody else can (they were made in this transaction)."""
+    if events and not held:
         await connection.execute(
             "SELECT id FROM matter WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE", [m for m, _, _ in events]
         )
+    if events:
         await connection.execute(
             "INSERT INTO outbox (matter_id, sequence, kind, payload) "
             "SELECT e.m, coalesce((SELECT max(o.sequence) FROM outbox o WHERE o.matter_id = e.m), 0) "

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import asyncpg
 from fastapi import FastAPI, Request, Response
@@ -28,8 +28,8 @@ MAX_BODY_BYTES = 8 * 1024 * 1024
 log = logging.getLogger(__name__)
 
 
-def create_app(settings: Settings, database_url: str) -> FastAPI:
-    """Explicit construction: nothing is built at import."""
+def create_app(settings: Settings, database_url: str, *, when_ready: Callable[[], None] = lambda: None) -> FastAPI:
+    """Explicit construction: nothing is built at import. when_ready: called once everything is loaded."""
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -38,6 +38,7 @@ def create_app(settings: Settings, database_url: str) -> FastAPI:
         app.state.identity = Identity(database)
         app.state.house = await House.open(settings, database, Vault(load_keys(settings)))
         fresh = asyncio.create_task(app.state.house.keep_fresh())
+        when_ready()
         try:
             yield
         finally:

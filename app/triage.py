@@ -259,6 +259,7 @@ async def _triage(house: House, connection: Connection, read: ReadLetter, now: d
         await deliveries.announce(
             connection,
             [(m.id, "matter.triaged", {"letter_id": str(letter.id), "lane": m.lane, "track": m.decided.track}) for m in matters if m.decided],
+            held=True,
         )  # fmt: skip
     for matter in live:
         if read.reading.kind == "emergency":
