@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
 
-.PHONY: run test test-slow lint train bench bench-quality bench-petitions bench-reading locks env env-dev clean
+.PHONY: run test test-slow lint train bench bench-quality bench-petitions bench-reading bench-linkage locks env env-dev clean
 
 run: env
 	@exec setpriv --pdeathsig INT $(BIN)/triage serve
@@ -54,10 +54,16 @@ bench-petitions: env-dev
 bench-reading: env-dev
 	$(BIN)/python -m bench.reading $(FILE)
 
+# Splink, the peer, is installed only here. The first figure needs FILE=complainants.parquet; HISTORICAL=... for the other schema.
+bench-linkage: env-dev
+	$(UV) pip install --quiet --require-hashes -r requirements-peer.txt
+	$(BIN)/python -m bench.linkage $(if $(FILE),--file $(FILE)) $(if $(HISTORICAL),--historical $(HISTORICAL))
+
 # New versions: edit pyproject.toml, then `make locks`, then read the diff.
 locks: $(UV)
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url pyproject.toml -o requirements.txt
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url --extra peer -c requirements-dev.txt pyproject.toml -o requirements-peer.txt
 
 clean:
 	rm -rf .venv .triage

@@ -1,4 +1,4 @@
-"""`triage`: serve, worker, migrate, demo, import, export, read, train, evaluate, codes, clock, token."""
+"""`triage`: serve, worker, migrate, demo, import, export, read, link, relink, retokenise, train, evaluate, codes, clock, token."""
 
 import asyncio
 import csv
@@ -8,11 +8,12 @@ import logging
 import os
 import signal
 import sys
+import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import ValidationError
@@ -21,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
-from app import calendar, codes, correcting, identity, importers, importing, learning, policy, reports, supervisor
+from app import calendar, codes, complainants, correcting, identity, importers, importing, policy, reports, supervisor
 from app import demo as demonstration
 from app.calendar import SHANGHAI
 from app.database import Database
@@ -31,14 +32,18 @@ from app.errors import TriageError
 from app.privacy import Vault, load_keys
 from app.settings import Settings
 from app.triage import House
-from ml import training
+
+if TYPE_CHECKING:  # training and batch work load scikit-learn and DuckDB: only the commands that need them do
+    from app import learning
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 token_app = typer.Typer(no_args_is_help=True, help="Access tokens: opaque, stored as hashes, shown once.")
 export_app = typer.Typer(no_args_is_help=True, help="Reports as CSV.")
 train_app = typer.Typer(no_args_is_help=True, help="Artifacts from labelled or marked texts.")
 evaluate_app = typer.Typer(no_args_is_help=True, help="Figures by cross-validation.")
+link_app = typer.Typer(no_args_is_help=True, help="Files in, files out: who or what belongs together. Never touches the store.")
 app.add_typer(token_app, name="token")
+app.add_typer(link_app, name="link")
 app.add_typer(train_app, name="train")
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(export_app, name="export")
@@ -265,6 +270,153 @@ def load_demo(
     _in_house(run)
 
 
+# -- linking
+
+
+Columns = Annotated[str | None, typer.Option(help="ours=theirs,...; several joined: name=first_name+surname")]
+ParametersFile = Annotated[
+    Path | None, typer.Option(help="Parameters of `triage train linkage`; default: trained on the file itself, without labels")
+]
+
+
+@link_app.command("complainants")
+def link_complainants(
+    file: Annotated[Path, typer.Argument(help="CSV, Parquet, XLSX or JSONL")], out: Annotated[Path, typer.Argument(help="CSV: record_id,cluster_id")],
+    columns: Columns = None, parameters: ParametersFile = None,
+    online: Annotated[bool, typer.Option("--online", help="One by one, in file order, as the service does, in a scratch database")] = False,
+) -> None:  # fmt: skip
+    """Finds who is one person among the records of a file."""
+    from app import linking
+    from ml import linkage as engine
+
+    given = engine.load(parameters) if parameters else None
+    with _Bars() as bars:
+        if online:
+            found = asyncio.run(
+                linking.link_file_online(file, out, columns=linking.parse_columns(columns), parameters=given, progress=bars)
+            )
+        else:
+            found = linking.link_file(file, out, columns=linking.parse_columns(columns), parameters=given, progress=bars)
+    console.print(f"{found[0]} records, {found[1]} complainants; written to {out}")
+
+
+@train_app.command("linkage")
+def train_linkage(
+    out: Annotated[Path, typer.Argument(help="JSON to write: m, chance and bits per level, readable")],
+    file: Annotated[Path | None, typer.Option(help="Records to train on; default: the store's own")] = None,
+    columns: Columns = None,
+) -> None:
+    """Trains the linkage's parameters by expectation maximisation, without labels. Use them with TRIAGE_LINKAGE=OUT."""
+    from app import linking
+    from ml import linkage as engine
+
+    with _Bars() as bars:
+        if file is not None:
+            made, report = linking.train_on_file(file, columns=linking.parse_columns(columns), progress=bars)
+        else:
+            made, report = _trained_on_store(bars)
+    out.write_text(json.dumps(engine.to_json(made), ensure_ascii=False, indent=1) + "\n", "utf-8")
+    for session, pairs in report.pairs.items():
+        console.print(f"{session}: {pairs} pairs, {report.shares[session]:.1%} of them one person's")
+    if report.rare:
+        console.print(
+            f"[yellow]too few pairs to train, taken from what was believed before[/]: {', '.join(report.rare)}", soft_wrap=True
+        )
+    console.print(f"written to {out}: {made.version}, joins at {made.join_bits:.1f} bits")
+
+
+def _trained_on_store(bars: Callable[[str, int, int], None]) -> Any:
+    from app import linking, relinking
+
+    found: list[Any] = []
+
+    async def run(house: House) -> None:
+        snapshot = await relinking.read_store(house)
+        found.append(linking.learn(snapshot.records, source="the store's own records", progress=bars)[:2])
+
+    _in_house(run)
+    return found[0]
+
+
+@evaluate_app.command("linkage")
+def evaluate_linkage(
+    found: Annotated[Path, typer.Argument(help="record_id,cluster_id, as `triage link` writes it")],
+    truth: Annotated[Path | None, typer.Option(help="A file with the records' true cluster")] = None,
+    truth_column: Annotated[str, typer.Option(help="Its column")] = "person_id",
+    against: Annotated[Path | None, typer.Option(help="Another clustering of the same records: online against batch, before against after")] = None,
+) -> None:  # fmt: skip
+    """Pair and B-cubed precision, recall and F1, the largest cluster; against another clustering co-clustered-pair F1 and the share of
+    records that kept their cluster's id. JSON on standard output."""
+    from app import linking
+    from ml import evaluation
+
+    clusters = linking.read_clusters(found, ["cluster_id"])
+    report: dict[str, Any] = {"records": len(clusters)}
+    if truth is not None:
+        true = linking.read_clusters(truth, [truth_column, "person_id", "cluster_id", "cluster"])
+        both = [r for r in clusters if r in true]
+        if not both:
+            raise typer.BadParameter("no record id stands in both files")
+        s = evaluation.score([clusters[r] for r in both], [true[r] for r in both])
+        names = ("precision", "recall", "f1")
+        report |= {
+            "compared": len(both), "clusters": s.clusters, "largest": s.largest,
+            "b_cubed": dict(zip(names, (round(v, 4) for v in s.b_cubed), strict=True)),
+            "pairs": dict(zip(names, (round(v, 4) for v in s.pairs), strict=True)),
+        }  # fmt: skip
+    if against is not None:
+        other = linking.read_clusters(against, ["cluster_id"])
+        both = [r for r in clusters if r in other]
+        agreed = evaluation.pairs([clusters[r] for r in both], [other[r] for r in both])
+        report["against"] = {
+            "compared": len(both), "co_clustered_pair_f1": round(evaluation.f1(*agreed), 4), "ids_kept": round(evaluation.kept(other, clusters), 4)
+        }  # fmt: skip
+    print(json.dumps(report, ensure_ascii=False, indent=1))  # noqa: T201
+
+
+@app.command()
+def relink(
+    undo: Annotated[str | None, typer.Option(help="Take a run back as a whole, by its id")] = None,
+    actor: Annotated[str, typer.Option(help="Who runs it, for the record")] = "cli:relink",
+) -> None:
+    """Decides anew who is one person, over the whole store. Ids stay, corrections bind, the service goes on meanwhile."""
+    from app import relinking
+
+    async def run(house: House) -> None:
+        if undo is not None:
+            try:
+                run_id = uuid.UUID(undo)
+            except ValueError:
+                raise typer.BadParameter("--undo takes a run's id") from None
+            async with house.database.transaction() as connection:
+                done = await complainants.undo(connection, run_id, actor=actor)
+            console.print(
+                f"{done['records']} records back where they were, {done['left']} moved since and left; run {done['undo_id']}"
+            )
+            return
+        with _Bars() as bars:
+            done = await relinking.relink(house, actor=actor, progress=bars)
+        console.print(
+            f"{done['records']} records: {done['moved']} moved, {done['merged']} complainants merged, {done['opened']} opened, "
+            f"{done['skipped']} groups left to the next run; undo with --undo {done['run_id']}"
+        )
+
+    _in_house(run)
+
+
+@app.command()
+def retokenise() -> None:
+    """Makes tokens of another version or key anew. Beside the service; a killed run goes on where it stopped."""
+    from app import relinking
+
+    async def run(house: House) -> None:
+        with _Bars() as bars:
+            done = await relinking.retokenise(house, progress=bars)
+        console.print(f"{done} records have new tokens" + ("; `triage relink` joins what they show" if done else ""))
+
+    _in_house(run)
+
+
 # -- files in and out
 
 
@@ -325,6 +477,8 @@ def read(
     ] = None,
 ) -> None:
     """Reads texts: kind, goods, problem, demands, facts, dangers, what is missing. No database, no network."""
+    from app import learning
+
     today = (received_on or datetime.now(SHANGHAI)).date()
     with _Bars() as bars:
         count = learning.read_file(file, out, today=today, progress=bars)
@@ -346,6 +500,8 @@ def train_classifier(
     source: Annotated[str, typer.Option(help="Where the labels come from, for the card")] = "labelled files of one's own",
 ) -> None:  # fmt: skip
     """Trains a classifier on labelled texts of one's own, examines it by cross-validation and writes its card."""
+    from app import learning
+
     data = _labelled(files, text, label, header, keep_duplicates)
     with _Bars() as bars:
         examined = learning.train(data, out, name=name, source=source, on=datetime.now(SHANGHAI).date(), progress=bars)
@@ -362,6 +518,8 @@ def train_reading(
     version: Annotated[str, typer.Option()] = "reading-1",
 ) -> None:
     """Trains the engine of reading: classifier, judge of dangers, tagger."""
+    from app import learning
+
     with _Bars() as bars:
         scores = learning.train_engine(
             files, out, version=version, examine_on=examine_on, on=datetime.now(SHANGHAI).date(), progress=bars
@@ -375,6 +533,9 @@ def evaluate_classifier(
     folds: Annotated[int, typer.Option(min=2, max=20)] = 5, mistakes: Annotated[int, typer.Option(min=0)] = 10,
 ) -> None:  # fmt: skip
     """Cross-validates on labelled texts: macro-F1, calibration, confusion, the costliest errors. JSON on standard output."""
+    from app import learning
+    from ml import training
+
     data = _labelled(files, text, label, header, keep_duplicates)
     with _Bars() as bars:
         found = training.cross_validate(data.texts, data.labels, folds=folds, progress=bars)
@@ -382,7 +543,9 @@ def evaluate_classifier(
     print(json.dumps({"duplicates_left_out": data.duplicates, "fields": report}, ensure_ascii=False, indent=1))  # noqa: T201
 
 
-def _labelled(files: list[Path], text: str, label: str, header: bool, keep_duplicates: bool) -> learning.Labelled:
+def _labelled(files: list[Path], text: str, label: str, header: bool, keep_duplicates: bool) -> "learning.Labelled":
+    from app import learning
+
     return learning.read_labelled(
         files, text=text.split(","), labels=label.split(","), header=header, keep_duplicates=keep_duplicates
     )

@@ -1,5 +1,8 @@
-"""The journey of a person who corrects what was read. The correction binds: the matter carries it from then on, the
-track is decided anew on it, and text and correction together are tomorrow's training labels."""
+"""The journeys of a person who corrects the machine: what was read, and who is one person.
+
+A corrected reading binds: the matter carries it from then on, the track is decided anew on it, and text and correction together
+are tomorrow's training labels. A merge or a split binds as facts about records, because clusters die; it is a run of its own and
+can be undone as a whole."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -7,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from app import audit, calendar, cases, codes, deliveries, incidents, intake, policy, work
+from app import audit, calendar, cases, codes, complainants, deliveries, incidents, intake, policy, work
 from app.calendar import local_day
 from app.codes import region_name
 from app.database import Connection
@@ -262,3 +265,132 @@ async def labels(house: House, *, actor: str) -> list[dict[str, Any]]:
             found.append({"text": mask_text(letter.body.text, *letter.body.personal_values()), **row["after"]})
         await audit.record(connection, actor, "export_labels", "matter", [r["matter_id"] for r in rows], purpose="training")
     return found
+
+
+# -- who is one person
+
+
+async def merge_people(
+    house: House, complainant_id: uuid.UUID, others: Sequence[uuid.UUID], principal: Principal, *, reason: str, lanes: Sequence[str]
+) -> dict[str, Any]:  # fmt: skip
+    """Joins the others' records to the complainant, now and in every later run. Gives {run_id, complainant_id, records}."""
+    _require_person(principal)
+    async with house.database.transaction() as connection:
+        ids = [complainant_id, *dict.fromkeys(others)]
+        if len(ids) < 2 or complainant_id in others:
+            raise Invalid.field("others", "must name other complainants than this one")
+        records = {one: await _records(connection, one, principal, lanes) for one in ids}
+        run_id = await complainants.open_run(connection, "merge", principal.subject, reason=reason)
+        mine = records[complainant_id]
+        moving = {r: complainant_id for other in ids[1:] for r in records[other]}
+        # One of each to one of this: from then on they are one group whatever else joins it.
+        pairs = [(mine[0], records[other][0]) for other in ids[1:]]
+        every = {r for rs in records.values() for r in rs}
+        await complainants.revoke_between(connection, every, every, "cannot", principal.subject)
+        await complainants.constrain(connection, run_id, "must", pairs, principal.subject, reason)
+        await complainants.regroup(
+            connection, run_id, moving, origin="person", actor=principal.subject, evidence={"reason": reason},
+            expected={r: other for other in ids[1:] for r in records[other]},
+        )  # fmt: skip
+        await _told(connection, run_id, principal, "merge", ids, {"complainant_id": str(complainant_id), "records": len(moving)})
+    return {"run_id": run_id, "complainant_id": complainant_id, "records": len(moving)}
+
+
+async def split_people(
+    house: House, complainant_id: uuid.UUID, parted: Sequence[uuid.UUID], principal: Principal, *, reason: str, lanes: Sequence[str]
+) -> dict[str, Any]:  # fmt: skip
+    """Takes records out into a complainant of their own, apart from the rest in every later run. Gives {run_id, complainant_id (the
+    new one), records}."""
+    _require_person(principal)
+    async with house.database.transaction() as connection:
+        records = await _records(connection, complainant_id, principal, lanes)
+        leaving = list(dict.fromkeys(parted))
+        if unknown := [str(r) for r in leaving if r not in records]:
+            raise Invalid.field("records", f"not of this complainant: {', '.join(unknown)}")
+        staying = [r for r in records if r not in leaving]
+        if not leaving or not staying:
+            raise Invalid.field("records", "some must leave and some must stay")
+        run_id = await complainants.open_run(connection, "split", principal.subject, reason=reason)
+        opened = new_id()
+        await complainants.revoke_between(connection, leaving, staying, "must", principal.subject)
+        # Those who leave belong together, and one of them is apart from each who stays: so all of them are.
+        await complainants.constrain(
+            connection, run_id, "must", [(leaving[0], r) for r in leaving[1:]], principal.subject, reason
+        )
+        await complainants.constrain(connection, run_id, "cannot", [(leaving[0], r) for r in staying], principal.subject, reason)
+        await complainants.regroup(
+            connection, run_id, dict.fromkeys(leaving, opened), origin="person", actor=principal.subject, evidence={"reason": reason},
+            expected=dict.fromkeys(leaving, complainant_id),
+        )  # fmt: skip
+        await _told(
+            connection,
+            run_id,
+            principal,
+            "split",
+            [complainant_id, opened],
+            {"complainant_id": str(opened), "records": len(leaving)},
+        )
+    return {"run_id": run_id, "complainant_id": opened, "records": len(leaving)}
+
+
+async def pin_person(
+    house: House, complainant_id: uuid.UUID, principal: Principal, *, pinned: bool, reason: str, lanes: Sequence[str]
+) -> dict[str, Any]:  # fmt: skip
+    """Nothing automatic moves a pinned complainant's records or merges it away; new records may still join it."""
+    _require_person(principal)
+    async with house.database.transaction() as connection:
+        await _records(connection, complainant_id, principal, lanes)
+        if not await complainants.pin(connection, complainant_id, principal.subject if pinned else None):
+            raise Conflict(f"the complainant is {'pinned already' if pinned else 'not pinned'}")
+        kind = "pin" if pinned else "unpin"
+        run_id = await complainants.open_run(
+            connection, kind, principal.subject, reason=reason, parameters={"complainant_id": str(complainant_id)}
+        )
+        await _told(connection, run_id, principal, kind, [complainant_id], {"complainant_id": str(complainant_id)})
+    return {"run_id": run_id, "complainant_id": complainant_id, "pinned": pinned}
+
+
+async def undo_run(
+    house: House, run_id: uuid.UUID, principal: Principal, *, reason: str, lanes: Sequence[str]
+) -> dict[str, Any]:  # fmt: skip
+    """Takes a merge, a split, a bridge or a whole relink back. Who may not see all that it moved may not undo it."""
+    _require_person(principal)
+    async with house.database.transaction() as connection:
+        outside = await complainants.outside(connection, run_id, lanes, principal.jurisdictions)
+        if outside is None:
+            raise NotFound("no such run")
+        if outside:
+            raise Forbidden(f"the run moved records of {outside} matters outside your jurisdiction")
+        found = await complainants.undo(connection, run_id, actor=principal.subject, reason=reason)
+        await audit.record(connection, principal.subject, "undo", "link_run", [run_id], purpose=reason)
+    return found
+
+
+def _require_person(principal: Principal) -> None:
+    if not principal.natural_person:
+        raise Forbidden("a person must correct; a machine's token can't")
+
+
+async def _records(
+    connection: Connection, complainant_id: uuid.UUID, principal: Principal, lanes: Sequence[str]
+) -> list[uuid.UUID]:  # fmt: skip
+    """The complainant's records, held. Raises NotFound for one the caller may not know of, Conflict for one that was merged away,
+    Forbidden where part of it lies outside his jurisdiction."""
+    held = await complainants.hold(connection, complainant_id)
+    if held is None:
+        raise NotFound(f"no such complainant: {complainant_id}")
+    if held.merged_into is not None:
+        raise Conflict(f"{complainant_id} was merged into {held.merged_into}")
+    seen = [m for m in held.matters if m[1] in lanes]
+    if not seen or not any(principal.covers(district) for district, _ in seen):
+        raise NotFound(f"no such complainant: {complainant_id}")
+    if not all(principal.covers(district) for district, _ in held.matters):
+        raise Forbidden(f"{complainant_id} has complaints outside your jurisdiction: a supervisor of the whole must decide")
+    return held.records
+
+
+async def _told(
+    connection: Connection, run_id: uuid.UUID, principal: Principal, act: str, ids: Sequence[uuid.UUID], summary: Mapping[str, Any]
+) -> None:  # fmt: skip
+    await complainants.close_run(connection, run_id, summary)
+    await audit.record(connection, principal.subject, act, "complainant", ids, purpose=str(run_id))

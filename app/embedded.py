@@ -106,6 +106,11 @@ class EmbeddedPostgres:
             self._process.wait(10)
         self._process = None
 
+    def remove(self) -> None:
+        """The cluster of a stopped server, wherever it stands: for databases that were only lent."""
+        place = self.folder / "postgres"
+        shutil.rmtree(place.resolve().parent if place.is_symlink() else place, ignore_errors=True)
+
     # -- where things are
 
     def _secrets(self) -> dict[str, str]:

@@ -18,7 +18,7 @@ from ml import merchants, text
 from ml.facts import named_places
 from ml.merchants import MerchantName
 from ml.reading import SEVERITIES, Reading
-from ml.tokens import Field, Tokeniser, Tokens, normalise_phone
+from ml.tokens import Tokeniser, Tokens, read_phones
 
 _PRIOR_TEXTS = 2000  # how many texts the general dictionary counts for, against those seen
 _SAFETY_GOODS = frozenset({"食品", "餐饮和住宿", "药械妆"})
@@ -216,12 +216,12 @@ class Reader:
             if not (respondent.name or code):
                 continue
             name = merchants.parse_name(respondent.name) if respondent.name else None
-            phone, _ = normalise_phone(respondent.phone)
+            phone = next((p.number for p in read_phones(respondent.phone) if p.number), "")
             place = region_name((find_district(respondent.address or "") or "")[:4] + "00")
             found.append(
                 WrittenMerchant(
                     name, (name.city if name else "") or place or "", code,
-                    self.tokeniser.token(Field.PHONE, phone) if phone else None, respondent.platform, True,
+                    self.tokeniser.opaque("phone", phone) if phone else None, respondent.platform, True,
                     {k: v for k, v in respondent.__dict__.items() if v and k in ("phone", "address")},
                 )
             )  # fmt: skip

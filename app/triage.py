@@ -10,7 +10,7 @@ import math
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -53,11 +53,14 @@ class House:
     reader: Reader
     calendar: Calendar
     policies: list[Policy]
+    scale: complainants.Scale
 
     @classmethod
     async def open(cls, settings: Settings, database: Database, vault: Vault) -> "House":
         reader = Reader(vault, use_devices=settings.use_devices)
-        house = cls(settings, database, vault, reader, calendar.shipped_calendar(), [])
+        parameters = linkage.load(settings.linkage) if settings.linkage else linkage.shipped_parameters()
+        scale = complainants.Scale.of(parameters, 0)
+        house = cls(settings, database, vault, reader, calendar.shipped_calendar(), [], scale)
         async with database.connection() as connection:
             await privacy.check_keys(connection, vault)
         await house.refresh()
@@ -78,6 +81,7 @@ class House:
             self.policies = await policy.load(connection)
             self.reader.frequencies = await load_frequencies(connection)
             self.reader.code_map = await codes.load_map(connection)
+            self.scale = await complainants.load_scale(connection, self.scale.parameters)
 
     async def keep_fresh(self, every_seconds: float = 30) -> None:
         """Runs until cancelled. A refresh that fails leaves the last state in force."""
@@ -209,7 +213,14 @@ async def _triage(house: House, connection: Connection, read: ReadLetter, now: d
     if read.people:
         await complainants.lock_people(connection, read.people)
         for role, tokens in read.people:
-            linked.append(await complainants.link(connection, letter.id, role, tokens, key_id=house.vault.key_id))
+            linked.append(
+                await complainants.link(
+                    connection, house.scale, letter.id, role, tokens, at=letter.event_at, key_id=house.vault.key_id
+                )
+            )
+        if len(linked) > 1:  # the agent's record may have shown that the principal was known under two ids
+            now_at = await complainants.places(connection, [p.record_id for p in linked])
+            linked = [replace(p, complainant_id=now_at[p.record_id]) for p in linked]
     filer = next((x for x in linked if x.role in ("filer", "principal")), None)
     resolved = await merchants.resolve(connection, read.merchants) if read.merchants else []
     merchant_id = resolved[0].merchant_id if resolved else None
@@ -350,7 +361,13 @@ def _findings(
             say("category", field=name, operator=operator, read=ours)
     for person in linked:
         if person.shared_with:
-            say("R7", role=person.role, shared=[{"complainant_id": str(c), "field": f} for c, f in person.shared_with])
+            say(
+                "R7", role=person.role,
+                shared=[{"complainant_id": str(o.complainant_id), "fields": o.fields, "kind": o.kind} for o in person.shared_with],
+            )  # fmt: skip
+    agent = next((p for p in linked if p.role == "agent"), None)
+    if agent is not None:
+        say("agent", filed_by=str(agent.complainant_id), on_behalf_of=[str(p.complainant_id) for p in linked if p is not agent])
     return found
 
 
@@ -466,7 +483,7 @@ def _rows(
                 "alternative": decided.alternative, "sign": decided.sign, "policy_hash": current.hash,
                 "law": calendar.law_of(received_on),
                 "parameters": {
-                    "linkage": linkage.shipped_parameters().version, "incidents": incident_engine.PARAMETERS_VERSION,
+                    "linkage": house.scale.compiled.version, "incidents": incident_engine.PARAMETERS_VERSION,
                     "merchants": merchant_engine.PARAMETERS_VERSION, **stored_reading["versions"],
                 },
             }

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import httpx
 
-from app import audit, deliveries, incidents, policy, work
+from app import audit, complainants, deliveries, incidents, policy, work
 from app.calendar import local_day
 from app.triage import House, triage_waiting
 
@@ -67,11 +67,13 @@ async def step(house: House) -> bool:
     async with house.database.connection() as connection:
         swept = await work.sweep(connection)
     async with house.database.transaction() as connection:
+        counted = await complainants.count_tokens(connection)
+    async with house.database.transaction() as connection:
         # Only one worker counts terms and seals at a time; the others have other things to do.
         if await connection.fetchval("SELECT pg_try_advisory_xact_lock(hashtext('worker'))"):
             await incidents.count_terms(connection)
             await audit.seal(connection)
-    return bool(triaged or folded or swept)
+    return bool(triaged or folded or swept or counted)
 
 
 async def fold(house: House, *, limit: int = 50) -> int:

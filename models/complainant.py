@@ -25,6 +25,12 @@ complainant = Table(
     Column("tokens", ARRAY(BigInteger), nullable=False),
     Column("records", Integer, nullable=False),
     Column("merged_into", Uuid, ForeignKey("complainant.id")),
+    # Of its complaints' events: a contact alone does not join across years.
+    instant("first_at", nullable=True),
+    instant("last_at", nullable=True),
+    # A person said: these belong together and nothing automatic moves them or merges them away.
+    Column("pinned_by", Text),
+    instant("pinned_at", nullable=True),
     instant("created_at", now=True),
     info=KEEP,
 )
@@ -38,6 +44,9 @@ complainant_record = Table(
     Column("tokens", ARRAY(BigInteger), nullable=False),
     Column("token_version", SmallInteger, nullable=False),
     Column("key_id", SmallInteger, nullable=False),
+    # Tokens its complainant did not hold before, until the worker has counted them in token_frequency.
+    Column("uncounted", ARRAY(BigInteger)),
+    Index("ix_complainant_record_uncounted", "id", postgresql_where=text("uncounted IS NOT NULL")),
     info=KEEP,
 )
 
@@ -59,11 +68,12 @@ complainant_membership = Table(
     Column("complainant_id", Uuid, ForeignKey("complainant.id"), nullable=False, index=True),
     Column("origin", Text, nullable=False),
     Column("actor", Text, nullable=False),
-    Column("run_id", Uuid, ForeignKey("link_run.id")),
+    Column("run_id", Uuid, ForeignKey("link_run.id"), index=True),
     document("evidence"),
     instant("valid_from", now=True),
     instant("valid_to", nullable=True),
     CheckConstraint("origin IN ('auto', 'person')", name="origin"),
+    Index("ix_complainant_membership_record_id", "record_id", "valid_from"),
     Index("uq_complainant_membership_current", "record_id", unique=True, postgresql_where=text("valid_to IS NULL")),
     info=KEEP,
 )
@@ -79,6 +89,7 @@ link_constraint = Table(
     Column("second_id", Uuid, nullable=False, index=True),
     Column("actor", Text, nullable=False),
     Column("reason", Text, nullable=False),
+    Column("run_id", Uuid, ForeignKey("link_run.id"), index=True),
     instant("created_at", now=True),
     instant("revoked_at", nullable=True),
     Column("revoked_by", Text),
@@ -87,17 +98,32 @@ link_constraint = Table(
     info=KEEP,
 )
 
-# Every automatic link names its run, so a whole run can be undone.
+# A relink, a merge, a split: all that one act moved names it, so it can be undone as a whole.
 link_run = Table(
     "link_run",
     metadata,
     uid(),
+    Column("object", Text, nullable=False, server_default=text("'complainant'")),
     Column("kind", Text, nullable=False),
+    Column("actor", Text, nullable=False, server_default=text("'triage'")),
+    Column("reason", Text),
     document("parameters"),
+    document("summary", nullable=True),
     instant("started_at", now=True),
     instant("finished_at", nullable=True),
     instant("undone_at", nullable=True),
+    Column("undone_by", Uuid, ForeignKey("link_run.id")),
+    CheckConstraint("kind IN ('relink', 'bridge', 'merge', 'split', 'pin', 'unpin', 'undo')", name="kind"),
     info=KEEP,
+)
+
+# How many complainants hold a token of a field whose values many share: a common name says little.
+token_frequency = Table(
+    "token_frequency",
+    metadata,
+    Column("token", BigInteger, primary_key=True),
+    Column("people", Integer, nullable=False),
+    info=FREE,
 )
 
 # How many matters hold a keyed term: the weight of words. Folded in batches.

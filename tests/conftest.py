@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import os
-import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -57,14 +56,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
     finally:
         bundled.stop()
-        remove_cluster(bundled.folder)
-
-
-def remove_cluster(folder: Path) -> None:
-    """As root the cluster may stand outside the data folder, where nobody would clean it up."""
-    shutil.rmtree(
-        (folder / "postgres").resolve().parent if (folder / "postgres").is_symlink() else folder / "postgres", ignore_errors=True
-    )
+        bundled.remove()
 
 
 async def _seed(owner: str) -> None:

@@ -15,7 +15,8 @@ import httpx
 import psutil
 import pytest
 
-from tests.conftest import complaint, remove_cluster
+from app.embedded import EmbeddedPostgres
+from tests.conftest import complaint
 
 
 class Service:
@@ -71,7 +72,7 @@ def data(tmp_path: Path) -> Iterator[Path]:
         with contextlib.suppress(psutil.Error):
             if str(tmp_path) in " ".join(process.cmdline()):
                 process.kill()
-    remove_cluster(tmp_path / "data")
+    EmbeddedPostgres(tmp_path / "data").remove()
 
 
 async def post_under_fire(service: Service, token: str, count: int, kills: int) -> list[str]:

@@ -26,7 +26,13 @@ async def get_complainant(house: InHouse, principal: Caller, complainant_id: uui
     """One person's complaints, the evidence that joined them, and history. No personal values."""
     principal.require("mediator", "supervisor", "analyst", "intake")
     async with house.database.connection() as connection:
-        found = await complainants.read(connection, complainant_id, lanes=lanes(principal), jurisdictions=principal.jurisdictions)
+        found = await complainants.read(
+            connection,
+            complainant_id,
+            lanes=lanes(principal),
+            jurisdictions=principal.jurisdictions,
+            parameters=house.scale.parameters,
+        )
         await audit.record(connection, principal.subject, "read", "complainant", [complainant_id])
     return answer(found)
 

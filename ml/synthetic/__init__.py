@@ -1,0 +1,5 @@
+"""Made-up data with known truth, for demos, tests and benches."""
+
+from ml.synthetic.complaints import generate
+
+__all__ = ["generate"]
