@@ -332,7 +332,7 @@ def _trained_on_store(bars: Callable[[str, int, int], None]) -> Any:
 
     async def run(house: House) -> None:
         snapshot = await relinking.read_store(house)
-        found.append(linking.learn(snapshot.records, source="the store's own records", progress=bars)[:2])
+        found.append(linking.learn(snapshot.records, source="the store's own records", progress=bars))
 
     _in_house(run)
     return found[0]

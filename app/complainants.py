@@ -6,6 +6,7 @@ split or their undoing, does so through `regroup`, the one place where membershi
 """
 
 import uuid
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -111,7 +112,7 @@ SELECT $10, $1, $7, 'auto', $11, $12 FROM person
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """people: token -> how many complainants hold it, of the record's tokens. pinned: ids that nothing merges away."""
+    """people: token -> how many named complainants hold it, of the record's tokens. pinned: ids that nothing merges away."""
 
     profiles: list[Profile]
     people: dict[int, int]
@@ -134,7 +135,8 @@ async def look_up(connection: Connection, tokens: Tokens) -> Candidates:
         else:
             profiles.append(Profile(row["tokens"], key=row["id"], first_day=row["first_day"] or 0, last_day=row["last_day"] or 0))
     own = frozenset(tokens.comparison)
-    for profile in profiles:  # who holds a key has been looked up by it; with the key itself nobody needs to count
+    # Who holds a key has been looked up by it, so nobody needs to keep count. Only named people count (`linkage.NAMED`).
+    for profile in (p for p in profiles if p.named):
         for token in own & profile.tokens:
             if (token & 0x3F) not in COUNTED:
                 people[token] = people.get(token, 0) + 1
@@ -153,7 +155,6 @@ async def link(
         scored = linkage.decide(record, found.profiles, scale.compiled, found.people)
         winner = scored[0][0] if scored and scored[0][1].joins else None
         complainant_id = winner.id if winner else new_id()
-        held = winner.tokens if winner else frozenset[int]()
         evidence = {
             "parameters": scale.compiled.version,
             "token_version": TOKEN_VERSION,
@@ -165,7 +166,7 @@ async def link(
         status: str = await connection.execute(
             _JOIN, record_id, letter_id, role, to_array(tokens.comparison), TOKEN_VERSION, key_id, complainant_id, to_array(tokens.comparison),
             list(tokens.keys), new_id(), "triage", to_json(evidence), at,
-            to_array(t for t in record.tokens - held if (t & 0x3F) in COUNTED), _MAX_TOKENS,
+            to_array(_to_count(record, winner)), _MAX_TOKENS,
         )  # fmt: skip
         if status == "INSERT 0 1":
             break
@@ -174,6 +175,16 @@ async def link(
     if winner is not None:
         complainant_id = await _bridge(connection, scale, found, winner, record, record_id, scored)
     return Linked(record_id, complainant_id, role, winner is not None, evidence, _shared(record, scored, complainant_id))
+
+
+def _to_count(record: Profile, winner: Profile | None) -> list[int]:
+    """The tokens that a named complainant holds from now on and has not been counted with yet."""
+    if winner is None or winner.named:
+        fresh = record.tokens - winner.tokens if winner else record.tokens
+        named = record.named or winner is not None
+    else:
+        fresh, named = record.tokens | winner.tokens, record.named
+    return [t for t in fresh if (t & 0x3F) in COUNTED] if named else []
 
 
 async def _bridge(
@@ -263,12 +274,13 @@ async def count_tokens(connection: Connection, *, limit: int = 500) -> int:
 async def recount_tokens(connection: Connection) -> None:
     """From the complainants themselves: merges and splits leave the running counts a little off."""
     fields = ", ".join(str(int(f)) for f in sorted(COUNTED))
+    named = ", ".join(str(f) for f in range(64) if linkage.NAMED >> f & 1)
     await connection.execute("LOCK TABLE token_frequency IN SHARE ROW EXCLUSIVE MODE")
     await connection.execute("UPDATE complainant_record SET uncounted = NULL WHERE uncounted IS NOT NULL")
     await connection.execute("DELETE FROM token_frequency")
     await connection.execute(
         "INSERT INTO token_frequency (token, people) SELECT t, count(*) FROM complainant, unnest(tokens) AS t "
-        f"WHERE merged_into IS NULL AND t & 63 IN ({fields}) GROUP BY t"
+        f"WHERE merged_into IS NULL AND t & 63 IN ({fields}) AND EXISTS (SELECT 1 FROM unnest(tokens) n WHERE n & 63 IN ({named})) GROUP BY t"
     )
 
 
@@ -349,7 +361,7 @@ async def regroup(
         ],
     )
     await rebuild(connection, touched)
-    await _redirect(connection, run_id, actor, {before[r]: c for r, c in moving.items() if r in before})
+    await _redirect(connection, run_id, actor, [(before[r], c) for r, c in moving.items() if r in before])
     await connection.execute(
         "UPDATE incident SET version = version + 1 WHERE id IN (SELECT im.incident_id FROM party p JOIN incident_membership im "
         "ON im.matter_id = p.matter_id AND im.valid_to IS NULL WHERE p.record_id = ANY($1))",
@@ -390,20 +402,23 @@ async def rebuild(connection: Connection, ids: Sequence[uuid.UUID]) -> None:
     )  # fmt: skip
 
 
-async def _redirect(connection: Connection, run_id: uuid.UUID, actor: str, moves: Mapping[uuid.UUID, uuid.UUID]) -> None:
-    """An id left without records answers with where they went; one that has records again answers for itself."""
-    left = await connection.fetch(
-        "SELECT id, records, merged_into FROM complainant WHERE id = ANY($1)", [*moves, *moves.values()]
-    )
-    gone = [(r["id"], moves[r["id"]]) for r in left if not r["records"] and r["id"] in moves]
+async def _redirect(connection: Connection, run_id: uuid.UUID, actor: str, moves: Sequence[tuple[uuid.UUID, uuid.UUID]]) -> None:
+    """moves: (from, to) of every record. An id left without records answers with where most of them went; one that has records again
+    answers for itself."""
+    ways: dict[uuid.UUID, Counter[uuid.UUID]] = defaultdict(Counter)
+    for old, new in moves:
+        ways[old][new] += 1
+    touched = {*ways, *(new for _, new in moves)}
+    left = await connection.fetch("SELECT id, records, merged_into FROM complainant WHERE id = ANY($1)", list(touched))
+    gone = [(r["id"], ways[r["id"]].most_common(1)[0][0]) for r in left if not r["records"] and r["id"] in ways]
     back = [r["id"] for r in left if r["records"] and r["merged_into"]]
     await connection.executemany("UPDATE complainant SET merged_into = $2 WHERE id = $1", gone)
+    await connection.execute("UPDATE complainant SET merged_into = NULL WHERE id = ANY($1)", back)
     # Whoever was sent to an id that is now gone itself is sent on: nobody follows two redirects.
     await connection.executemany("UPDATE complainant SET merged_into = $2 WHERE merged_into = $1 AND id <> $2", gone)
-    await connection.execute("UPDATE complainant SET merged_into = NULL WHERE id = ANY($1)", back)
     emptied = {g for g, _ in gone}
     history = [(o, n, "merged") for o, n in gone] + [(b, None, "restored") for b in back]
-    history += [(o, n, "moved") for o, n in moves.items() if o not in emptied]
+    history += [(o, n, "moved") for o in ways if o not in emptied for n in ways[o]]
     await connection.executemany(
         "INSERT INTO identifier_history (object, old_id, new_id, act, actor, run_id) VALUES ('complainant', $1, $2, $3, $4, $5)",
         [(o, n, act, actor, run_id) for o, n, act in history],

@@ -174,16 +174,9 @@ def _tokenise_part(task: tuple[Table, int, int, Path]) -> None:
         np.save(f"{out}.{name}.npy", np.concatenate(arrays) if arrays else np.zeros(0, dtype=np.int64))
 
 
-def learn(
-    records: Records, *, source: str, progress: Progress = quiet
-) -> tuple[Parameters, estimation.Report, npt.NDArray[np.int64]]:
-    """(parameters, report, a first clustering): trained on the records themselves, without labels. Twice, because how many people
-    hold a value is known better once most records have found their person."""
-    first = batch.seed(records)
-    parameters, _ = estimation.train(records.numbers, records.tokens, source=source, seed_labels=first, progress=progress)
-    labels = batch.link(records, parameters, start=first, progress=progress)
-    parameters, report = estimation.train(records.numbers, records.tokens, source=source, seed_labels=labels, progress=progress)
-    return parameters, report, labels
+def learn(records: Records, *, source: str, progress: Progress = quiet) -> tuple[Parameters, estimation.Report]:
+    """Trained on the records themselves, without labels."""
+    return estimation.train(records.numbers, records.tokens, source=source, seed_labels=batch.seed(records), progress=progress)
 
 
 def link_file(
@@ -193,10 +186,9 @@ def link_file(
     with tempfile.TemporaryDirectory() as name:
         table = prepare(file, columns, Path(name))
         records = tokenise(table, Path(name), progress=progress)
-    start = None
     if parameters is None:
-        parameters, _, start = learn(records, source=file.name, progress=progress)
-    labels = batch.link(records, parameters, start=start, progress=progress)
+        parameters, _ = learn(records, source=file.name, progress=progress)
+    labels = batch.link(records, parameters, progress=progress)
     write_clusters(out, table.ids, labels.tolist())
     return len(table.ids), len(set(labels.tolist()))
 
@@ -206,8 +198,7 @@ def train_on_file(
 ) -> tuple[Parameters, estimation.Report]:  # fmt: skip
     with tempfile.TemporaryDirectory() as name:
         records = tokenise(prepare(file, columns, Path(name)), Path(name), progress=progress)
-    parameters, report, _ = learn(records, source=file.name, progress=progress)
-    return parameters, report
+    return learn(records, source=file.name, progress=progress)
 
 
 async def link_file_online(
@@ -218,7 +209,7 @@ async def link_file_online(
         table = prepare(file, columns, Path(name))
         records = tokenise(table, Path(name), progress=progress)
         if parameters is None:
-            parameters, _, _ = learn(records, source=file.name, progress=progress)
+            parameters, _ = learn(records, source=file.name, progress=progress)
         order = np.arange(records.count)
         async with scratch_database(Path(name)) as database:
             homes = await feed(database, records, parameters, order=order, progress=progress)

@@ -39,7 +39,7 @@ _SESSIONS: Mapping[Field, tuple[str, ...]] = {
 }
 _KIN_SESSIONS = (F.PHONE, F.DEVICE, F.ADDRESS)
 _MAX_BLOCK = 20  # larger blocks are agents and professional claimants: their pairs would outvote everybody else's
-_MAX_PAIRS = 400_000
+_MAX_PAIRS = 200_000
 _PRIOR_PAIRS = 20.0
 _ITERATIONS = 60
 _COMMON_NAME = (8, 400)  # a name of so many people: two who bear it are hardly ever one
@@ -73,6 +73,11 @@ def train(
     given = {"g": numbers.astype(np.int32), "token": tokens}  # noqa: F841 - read by DuckDB
     con.execute("CREATE TABLE held AS SELECT * FROM given")
     con.execute("CREATE TABLE spoken AS SELECT g, bit_or(1::BIGINT << (token & 63)::INT) AS m FROM held GROUP BY g")
+    keys = ", ".join(str(int(f)) for f in _SESSIONS)
+    con.execute(
+        f"CREATE TABLE keyed AS SELECT g, token, count(*) OVER (PARTITION BY token) AS n FROM held WHERE token & 63 IN ({keys})"
+    )
+    con.execute(f"DELETE FROM keyed WHERE n NOT BETWEEN 2 AND {_MAX_BLOCK}")
     for done, field in enumerate(_SESSIONS):
         tell("patterns", done, len(_SESSIONS))
         if found := _patterns(con, field):
@@ -96,11 +101,17 @@ def train(
             )  # fmt: skip
     size = 1 << max(round(np.log2(max(people, 1))), linkage.SMALLEST)
     version = f"linkage-{np.log2(size):.0f}-{_hash_of(levels):012x}"
-    parameters = Parameters(version, source, size, float(np.log2(size)) - 0.5, -2.0, 1095, levels)
+    parameters = Parameters(version, source, size, float(np.log2(size)) - 0.5, 0.5, 1095, _contacts(shares), levels)
     report = Report(
         {f.name.lower(): n for f, (_, _, n) in sessions.items()}, {f.name.lower(): round(s, 3) for f, s in shares.items()}, rare
     )
     return parameters, report
+
+
+def _contacts(shares: Mapping[Field, float]) -> dict[Field, float]:
+    """Contact -> of the pairs that share it, one person's. What was not seen is taken from its nearest kin."""
+    nearest = {F.PHONE_MASKED: F.MASKED_PHONE_SURNAME, F.STREET: F.ADDRESS}
+    return {f: round(shares.get(nearest.get(f, f), 0.8), 4) for f in linkage.CONTACT_FIELDS}
 
 
 def _hash_of(levels: Mapping[Any, Level]) -> int:
@@ -116,23 +127,27 @@ _CHANCE = {F.PINYIN_DISTRICT: 0.02, F.PINYIN_CITY: 0.1, F.PHONE_SURNAME: 0.04, F
 def _patterns(con: duckdb.DuckDBPyConnection, field: Field) -> tuple[Integers, Floats, int] | None:
     """(levels per pattern and comparison: 0 silent, 1 the strongest, ..., the last disagreement; weight per pattern; pairs).
     A block of n records counts as n - 1 pairs' worth a record, so that heavy filers don't outvote."""
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE block AS SELECT token, count(*) AS n FROM held WHERE token & 63 = {int(field)} "
-        f"GROUP BY token HAVING count(*) BETWEEN 2 AND {_MAX_BLOCK}"
-    )
-    row = con.execute("SELECT count(*), coalesce(sum(n * (n - 1) / 2), 0) FROM block").fetchone()
+    row = con.execute(f"SELECT count(*), coalesce(sum((n - 1) / 2), 0) FROM keyed WHERE token & 63 = {int(field)}").fetchone()
     if row is None or not row[0]:
         return None
     keep = min(1.0, _MAX_PAIRS / float(row[1]))
     # By the token itself, so the same records always give the same sample.
     con.execute(
-        "CREATE OR REPLACE TEMP TABLE pair AS SELECT a.g AS a, b.g AS b, max(1.0 / (n - 1)) AS w FROM block "
-        f"JOIN held a USING (token) JOIN held b USING (token) WHERE a.g < b.g AND (token >> 6) % 1000 BETWEEN -999 AND {int(1999 * keep) - 1000} "
-        "GROUP BY a.g, b.g"
+        f"CREATE OR REPLACE TEMP TABLE block AS SELECT g, token, n FROM keyed WHERE token & 63 = {int(field)} "
+        f"AND (token >> 6) % 1000 BETWEEN -999 AND {int(1999 * keep) - 1000}"
+    )
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE pair AS SELECT a.g AS a, b.g AS b, max(1.0 / (a.n - 1)) AS w FROM block a JOIN block b "
+        "ON a.token = b.token AND a.g < b.g GROUP BY a.g, b.g"
+    )
+    # Step by step, or every two holders of a token may meet before the pairs choose among them.
+    con.execute("CREATE OR REPLACE TEMP TABLE half AS SELECT p.a, p.b, p.w, x.token FROM pair p JOIN held x ON x.g = p.a")
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE theirs AS SELECT g, token FROM held SEMI JOIN (SELECT DISTINCT b AS g FROM pair) p USING (g)"
     )
     found = con.execute(
-        "WITH agreed AS (SELECT p.a, p.b, any_value(p.w) AS w, bit_or(1::BIGINT << (x.token & 63)::INT) AS agreed FROM pair p "
-        "JOIN held x ON x.g = p.a JOIN held y ON y.g = p.b AND y.token = x.token GROUP BY p.a, p.b) "
+        "WITH agreed AS (SELECT a, b, any_value(w) AS w, bit_or(1::BIGINT << (h.token & 63)::INT) AS agreed FROM half h "
+        "SEMI JOIN theirs y ON y.g = h.b AND y.token = h.token GROUP BY a, b) "
         "SELECT agreed, sa.m & sb.m AS spoken, sum(w) AS w, count(*) AS n FROM agreed JOIN spoken sa ON sa.g = a JOIN spoken sb ON sb.g = b "
         "GROUP BY 1, 2 ORDER BY 1, 2"
     ).fetchnumpy()
@@ -146,6 +161,8 @@ def levels_of(agreed: Integers, spoken: Integers) -> Integers:
         active = np.ones(len(agreed), dtype=bool)
         if c.given:
             active &= (agreed & mask_of(c.given)) != 0
+        if c.needs:
+            active &= (spoken & mask_of(c.needs)) != 0
         if c.unless:
             active &= (spoken & mask_of(c.unless)) == 0
         column = np.where(active & ((spoken & mask_of(c.speaks)) != 0), len(c.levels) + 1, 0)
@@ -198,7 +215,10 @@ def _frequencies(con: duckdb.DuckDBPyConnection, labels: Integers) -> tuple[int,
     name share it). The middle one is Good-Turing's estimate for values seen once: twice those seen twice over those seen once."""
     of = {"g": np.arange(len(labels), dtype=np.int32), "p": labels.astype(np.int32)}  # noqa: F841 - read by DuckDB
     con.execute("CREATE OR REPLACE TABLE owned AS SELECT DISTINCT of.p, held.token FROM held JOIN of USING (g)")
-    con.execute("CREATE OR REPLACE TABLE people AS SELECT token, count(*) AS c FROM owned GROUP BY token")
+    con.execute(
+        "CREATE OR REPLACE TABLE people AS WITH named AS (SELECT p FROM owned GROUP BY p "
+        f"HAVING bit_or(1::BIGINT << (token & 63)::INT) & {linkage.NAMED} <> 0) SELECT token, count(*) AS c FROM owned JOIN named USING (p) GROUP BY token"
+    )
     rows = con.execute("SELECT token & 63, count(*) FILTER (c = 1), count(*) FILTER (c = 2) FROM people GROUP BY 1").fetchall()
     unseen = {F(f): round(min(max(2 * n2 / max(n1, 1), 0.03), 1.0), 4) for f, n1, n2 in rows if f in set(F)}
     con.execute(

@@ -44,13 +44,14 @@ def mask_of(fields: Iterable[int]) -> int:
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """levels: strongest first. speaks: both sides must hold one of these to disagree. given: counts only where one of these
-    agrees. unless: counts only where not both sides hold one of these. shared: housemates and an agent's clients agree in it
+    agrees. needs: counts only where both sides hold one of these; unless: only where they don't. shared: housemates and an agent's clients agree in it
     too, so it does not tell them apart. free: its values are counted; otherwise chance agreement is a trained number."""
 
     name: str
     levels: tuple[Field, ...]
     speaks: tuple[Field, ...]
     given: tuple[Field, ...] = ()
+    needs: tuple[Field, ...] = ()
     unless: tuple[Field, ...] = ()
     shared: bool = False
 
@@ -61,12 +62,12 @@ class Comparison:
 
 F = Field
 COMPARISONS = (
-    Comparison("id", (F.ID, F.ID_HEAD, F.ID_TAIL, F.ID_MASKED), (F.ID_HEAD,)),
+    Comparison("id", (F.ID, F.ID_HEAD, F.ID_TAIL, F.ID_MASKED), (F.ID_HEAD,), needs=(F.ID_HEAD,)),
     Comparison("masked_id", (F.ID_MASKED,), (F.ID_MASKED,), unless=(F.ID_HEAD,)),
     Comparison("passport", (F.PASSPORT,), (F.PASSPORT,)),
-    Comparison("phone", (F.PHONE, F.PHONE_MASKED, F.PHONE_HEAD, F.PHONE_TAIL), (F.PHONE,), shared=True),
+    Comparison("phone", (F.PHONE, F.PHONE_MASKED, F.PHONE_HEAD, F.PHONE_TAIL), (F.PHONE,), needs=(F.PHONE,), shared=True),
     Comparison("masked_phone", (F.PHONE_MASKED,), (F.PHONE_MASKED,), unless=(F.PHONE,), shared=True),
-    Comparison("name", (F.NAME, F.NAME_PINYIN, F.NAME_LESS_ONE), (F.NAME,)),
+    Comparison("name", (F.NAME, F.NAME_PINYIN, F.NAME_LESS_ONE), (F.NAME,), needs=(F.NAME,)),
     Comparison("masked_name", (F.NAME_MASKED, F.NAME_LESS_ONE), (F.NAME_MASKED,), unless=(F.NAME,)),
     Comparison("place", (F.PINYIN_DISTRICT, F.PINYIN_CITY), (F.PINYIN_DISTRICT,), given=(F.NAME, F.NAME_PINYIN), shared=True),
     Comparison("surname", (F.PHONE_SURNAME,), (F.PHONE_SURNAME,), given=(F.PHONE,), unless=(F.NAME,)),
@@ -90,13 +91,16 @@ COMPARISONS = (
 NUMBER = {c.name: number for number, c in enumerate(COMPARISONS)}
 
 # What a household, an agent or a counter shares (Art. 17(4) speaks of phone and address).
-CONTACTS = mask_of(
-    (F.PHONE, F.PHONE_MASKED, F.ADDRESS, F.STREET, F.DEVICE, F.WECHAT, F.EMAIL, F.OPENID)
-)  # fmt: skip
+CONTACT_FIELDS = (F.PHONE, F.PHONE_MASKED, F.ADDRESS, F.STREET, F.DEVICE, F.WECHAT, F.EMAIL, F.OPENID)
+CONTACTS = mask_of(CONTACT_FIELDS)
 IDENTITY = mask_of((F.NAME, F.ID, F.PASSPORT, F.ACCOUNT))
 _SHARED = (F.PHONE, F.ADDRESS, F.DEVICE, F.WECHAT, F.EMAIL, F.OPENID)
 _ID, _NAME, _PHONE, _PHONE_SURNAME = (1 << f for f in (F.ID, F.NAME, F.PHONE, F.PHONE_SURNAME))
 NAME_ALIKE = mask_of((F.NAME, F.NAME_PINYIN, F.NAME_LESS_ONE))
+
+# Who says this is told from others. Only such people count where a value's holders are counted: what a person has filed without
+# a name would otherwise make his own phone look shared.
+NAMED = mask_of((F.NAME, F.ID, F.PASSPORT, F.FORENAME))
 
 # The fields whose values many hold: how many people hold one is kept count of. What is looked up by key is counted there.
 COUNTED = frozenset({F.NAME, F.NAME_PINYIN, F.NAME_LESS_ONE, F.NAME_MASKED, F.PHONE_MASKED, F.PHONE_HEAD, F.STREET})
@@ -120,7 +124,7 @@ class Parameters:
     """What was trained, and the integers that follow from it.
 
     levels: (comparison, field or None for disagreement) -> Level. people: the size of the store they speak of. join_bits,
-    kin_bits: what the two sums must reach. stale_days: longest silence over which a contact alone still joins.
+    kin_bits: what the two sums must reach. contacts: of the pairs that share such a contact, one person's. stale_days: longest silence over which a contact alone still joins.
     """
 
     version: str
@@ -129,6 +133,7 @@ class Parameters:
     join_bits: float
     kin_bits: float
     stale_days: int
+    contacts: Mapping[Field, float]
     levels: Mapping[tuple[str, Field | None], Level]
 
     def at(self, people: int) -> "Parameters":
@@ -139,11 +144,12 @@ class Parameters:
 
 @dataclass(frozen=True, slots=True)
 class _Weigher:
-    """A field's part in one comparison. weight: of agreement, before rarity. rarity: by the number of others who hold the
+    """A field's part in one comparison. weight: of agreement, before rarity. rarity: by the number of other people who hold the
     value; None where chance agreement doesn't depend on the value."""
 
     comparison: int
     given: int
+    needs: int
     unless: int
     weight: int
     kin: int
@@ -164,12 +170,14 @@ class _Silent:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """Parameters as integers. by_field: field number -> its parts."""
+    """Parameters as integers. contacts: field number -> odds that who shares such a contact is one person, None for other fields.
+    by_field: field number -> its parts."""
 
     version: str
     join: int
     kin: int
     stale_days: int
+    contacts: tuple[int | None, ...]
     by_field: tuple[tuple[_Weigher, ...], ...]
     disagreements: tuple[_Silent, ...]
 
@@ -192,7 +200,7 @@ def compiled(parameters: Parameters) -> Compiled:
     silent = []
     size = log2(parameters.people)
     for number, c in enumerate(COMPARISONS):
-        given, unless = mask_of(c.given), mask_of(c.unless)
+        given, needs, unless = mask_of(c.given), mask_of(c.needs), mask_of(c.unless)
 
         def kin(level: Level, shared: bool = c.shared) -> int:
             return 0 if shared else round(min(max(log2(level.m / level.kin), _WEAKEST), _STRONGEST) * UNIT)
@@ -201,11 +209,15 @@ def compiled(parameters: Parameters) -> Compiled:
             level = parameters.levels[c.name, field]
             against = size if level.chance is None else -log2(level.chance)
             rarity = _rarity(level.unseen) if c.free else None
-            by_field[field].append(_Weigher(number, given, unless, round((log2(level.m) + against) * UNIT), kin(level), rarity))
+            by_field[field].append(
+                _Weigher(number, given, needs, unless, round((log2(level.m) + against) * UNIT), kin(level), rarity)
+            )
         level = parameters.levels[c.name, None]
         silent.append(_Silent(number, mask_of(c.speaks), given, unless, round(max(log2(level.m), _WEAKEST) * UNIT), kin(level)))
+    odds = {int(f): round(log2(share / (1 - share)) * UNIT) for f, share in parameters.contacts.items()}
     return Compiled(
         parameters.version, round(parameters.join_bits * UNIT), round(parameters.kin_bits * UNIT), parameters.stale_days,
+        tuple(odds.get(f) for f in range(64)),
         tuple(tuple(w) for w in by_field), tuple(silent),
     )  # fmt: skip
 
@@ -247,32 +259,36 @@ class Profile:
         self.fields = mask_of(self.counts)
         self.first_day, self.last_day = first_day, last_day
 
+    @property
+    def named(self) -> bool:
+        return bool(self.fields & NAMED)
+
     def gap(self, other: "Profile") -> int:
         """Days of silence between the two; 0 where their times overlap."""
         return max(self.first_day - other.last_day, other.first_day - self.last_day, 0)
 
 
-def compare(a: Profile, b: Profile, parameters: Compiled, others: Mapping[int, int] = NOBODY) -> Evidence:
-    """Symmetric. others: token -> how many people beside these two hold it; absent is none."""
+def compare(a: Profile, b: Profile, parameters: Compiled, people: Mapping[int, int] = NOBODY, *, counted: int = 0) -> Evidence:
+    """Symmetric. people: token -> how many named people hold it; absent is none. counted: how many of these two are among them."""
     common = a.tokens & b.tokens
     both = a.fields & b.fields
     agreed = mask_of({t & 0x3F for t in common})
     best: dict[int, tuple[int, int, int]] = {}  # comparison -> (weight, kin, field)
-    hub: int | None = None
+    odds: int | None = None  # of the contact that says most: whose is it, known how many people have it?
     for token in common:
         field = token & 0x3F
-        count = min(others.get(token, 0), MAX_OTHERS)
-        if CONTACTS >> field & 1:
-            hub = LOG2[count] if hub is None else min(hub, LOG2[count])
+        count = min(max(people.get(token, 0) - counted, 0), MAX_OTHERS)
+        if (prior := parameters.contacts[field]) is not None and (odds is None or prior - LOG2[count] > odds):
+            odds = prior - LOG2[count]
         for part in parameters.by_field[field]:
-            if (part.given and not part.given & agreed) or part.unless & both:
+            if (part.given and not part.given & agreed) or (part.needs and not part.needs & both) or part.unless & both:
                 continue
             weight = part.weight - part.rarity[count] if part.rarity is not None else part.weight
             held = best.get(part.comparison)
             # Tokens come in no order, so the tie must not depend on it.
             if held is None or (weight, part.kin, -field) > (held[0], held[1], -held[2]):
                 best[part.comparison] = weight, part.kin, field
-    total, kin_total = 0, -(hub or 0)
+    total, kin_total = 0, odds or 0
     fields: dict[str, tuple[str, int]] = {}
     for number, (weight, kin, field) in sorted(best.items()):
         said = COMPARISONS[number].speaks[0]
@@ -316,16 +332,15 @@ def decide(
     record: Profile, profiles: Sequence[Profile], parameters: Compiled, people: Mapping[int, int]
 ) -> list[tuple[Profile, Evidence]]:
     """Every profile with its evidence: those that may be joined first, then the strongest first; of equals the smaller id, so
-    equal input gives equal output. people: token -> how many of the store's complainants hold it."""
-    others = {t: n - 1 for t, n in people.items() if n > 1}  # the candidate itself is one of them
-    scored = [(profile, compare(record, profile, parameters, others)) for profile in profiles]
+    equal input gives equal output. people: token -> how many named complainants of the store hold it."""
+    scored = [(profile, compare(record, profile, parameters, people, counted=profile.named)) for profile in profiles]
     scored.sort(key=lambda item: (not item[1].joins, -item[1].weight, str(item[0].id)))
     return scored
 
 
 def is_one(a: Profile, b: Profile, parameters: Compiled, people: Mapping[int, int]) -> Evidence:
     """Two complainants compared as wholes: a record that fits both may have shown that they are one."""
-    return compare(a, b, parameters, {t: n - 2 for t, n in people.items() if n > 2})
+    return compare(a, b, parameters, people, counted=a.named + b.named)
 
 
 # -- parameters as readable JSON
@@ -347,7 +362,7 @@ def to_json(parameters: Parameters) -> dict[str, Any]:
         comparisons[c.name] = rows
     return {
         "version": parameters.version, "source": parameters.source, "people": parameters.people, "join_bits": round(parameters.join_bits, 3),
-        "kin_bits": parameters.kin_bits, "stale_days": parameters.stale_days, "comparisons": comparisons,
+        "kin_bits": parameters.kin_bits, "stale_days": parameters.stale_days, "contacts": {f.name: round(p, 4) for f, p in parameters.contacts.items()}, "comparisons": comparisons,
     }  # fmt: skip
 
 
@@ -360,7 +375,8 @@ def from_json(raw: Mapping[str, Any]) -> Parameters:
             row = rows[field.name if field is not None else "disagree"]
             levels[c.name, field] = Level(row["m"], row["kin"], row["pairs"], row.get("chance"), row.get("unseen", 1.0))
     return Parameters(
-        raw["version"], raw["source"], raw["people"], raw["join_bits"], raw["kin_bits"], raw["stale_days"], levels
+        raw["version"], raw["source"], raw["people"], raw["join_bits"], raw["kin_bits"], raw["stale_days"],
+        {Field[name]: share for name, share in raw["contacts"].items()}, levels,
     )  # fmt: skip
 
 

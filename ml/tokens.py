@@ -7,7 +7,7 @@ carries a whole record, comparison is equality and nothing can be read back with
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
@@ -137,22 +137,30 @@ class Tokeniser:
 
     def people(self, records: Iterable[Mapping[str, str | None]]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """(record number, token) of many records' comparison tokens, ascending and without doubles."""
-        mac, devices = self._mac, self._use_devices
+        mac, devices, prefix = self._mac, self._use_devices, _PREFIX
         digests: list[bytes] = []
         fields: list[int] = []
         counts: list[int] = []
         for person in records:
             found = features(person, use_devices=devices)
-            digests += [mac(_PREFIX[field] + value.encode("utf-8", "replace"))[:8] for field, value in found]
-            fields += [field for field, _ in found]
+            for field, value in found:
+                digests.append(mac(prefix[field] + value.encode("utf-8", "replace")))
+                fields.append(field)
             counts.append(len(found))
         numbers = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
-        tokens = (np.frombuffer(b"".join(digests), ">i8").astype(np.int64) & ~0x3F) | np.array(fields, dtype=np.int64)
+        tokens = (_leading(digests) & ~0x3F) | np.array(fields, dtype=np.int64)
         order = np.lexsort((tokens, numbers))
         numbers, tokens = numbers[order], tokens[order]
         fresh = np.ones(len(tokens), dtype=bool)
         fresh[1:] = (numbers[1:] != numbers[:-1]) | (tokens[1:] != tokens[:-1])
         return numbers[fresh], tokens[fresh]
+
+
+def _leading(digests: Sequence[bytes]) -> npt.NDArray[np.int64]:
+    """The first eight bytes of each, as a signed number."""
+    width = len(digests[0]) // 8 if digests else 1
+    found: npt.NDArray[np.int64] = np.frombuffer(b"".join(digests), ">i8").reshape(-1, width)[:, 0].astype(np.int64)
+    return found
 
 
 def features(person: Mapping[str, str | None], *, use_devices: bool = False) -> list[tuple[Field, str]]:
@@ -284,6 +292,8 @@ def _plain(value: str | None) -> str:
     """Without white space, full-width signs as plain ones; fillers are empty."""
     if not value:
         return ""
+    if value.isalnum() and value.isascii():  # most numbers and identifiers
+        return value[:200] if len(value) > _LONGEST_NOTHING or value.lower() not in _NOTHING else ""
     if not value.isascii() and not unicodedata.is_normalized("NFKC", value):
         value = unicodedata.normalize("NFKC", value)
     text = "".join(value.split())[:200]
@@ -299,8 +309,8 @@ def _identifier(value: str | None) -> str:
 
 
 class Name(NamedTuple):
-    """full: simplified characters without dots, or empty where the name isn't whole. less_one: full with one character or
-    part left out. masked: 王*明 of a whole name or as written. words: of a name in letters."""
+    """full: simplified characters without dots, or empty where the name isn't whole. less_one: full, and full with one
+    character or part left out. masked: 王*明 of a whole name or as written. words: of a name in letters."""
 
     full: str = ""
     surname: str = ""
@@ -409,6 +419,7 @@ def read_name(value: str | None) -> Name:
             rests = [untitled[:i] + untitled[i + 1 :] for i in range(min(len(untitled), 8))]
         else:
             rests = []
+        rests.append(untitled)  # so that the name itself meets one that has a character more
         return Name(untitled, surname, sound(untitled), tuple(dict.fromkeys(rests)), _masked(untitled, surname))
     if not _MASKED_NAME.fullmatch(untitled):
         return _NO_NAME
@@ -581,6 +592,7 @@ _BUILDING = re.compile(
 _SUFFIX = re.compile(r"(?<=..)(?:市|区|县|旗|盟)$")
 
 
+@lru_cache(maxsize=10_000)
 def _place(value: str | None) -> str:
     """洪山区 and 洪山 are one."""
     return _SUFFIX.sub("", _plain(value)) if value else ""
