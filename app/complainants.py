@@ -26,6 +26,7 @@ _ATTEMPTS = 5
 # A shared contact is Article 17(4)'s factor while it is shared, not when a number has found another owner years later.
 _SHARED_DAYS = 365
 _DAY = 86_400
+_EVER = 1_000_000
 
 
 class Moved(Conflict):
@@ -74,11 +75,14 @@ async def load_scale(connection: Connection, parameters: Parameters) -> Scale:
     return Scale.of(parameters, people)
 
 
-# Candidates, and in one more row how many people hold the record's commoner tokens.
+# Candidates, and in one more row how many people hold the record's commoner tokens. Where there are too many, those who share what
+# few share come first: an agent's phone brings a crowd that must not push a namesake of the district out.
 _LOOK_UP = """
 WITH found AS (
-  SELECT DISTINCT k.complainant_id AS id FROM unnest($1::bigint[]) AS t(token)
-  CROSS JOIN LATERAL (SELECT complainant_id FROM complainant_key WHERE token = t.token ORDER BY complainant_id DESC LIMIT $2) AS k LIMIT $3
+  SELECT id FROM (
+    SELECT k.complainant_id AS id, count(*) OVER (PARTITION BY t.token) AS holders FROM unnest($1::bigint[]) AS t(token)
+    CROSS JOIN LATERAL (SELECT complainant_id FROM complainant_key WHERE token = t.token ORDER BY complainant_id DESC LIMIT $2) AS k
+  ) AS every GROUP BY id ORDER BY sum(1.0 / holders) DESC, id LIMIT $3
 )
 SELECT c.id, c.tokens, floor(extract(epoch FROM c.first_at) / 86400)::int AS first_day,
        floor(extract(epoch FROM c.last_at) / 86400)::int AS last_day,
@@ -133,7 +137,10 @@ async def look_up(connection: Connection, tokens: Tokens) -> Candidates:
         if row["id"] is None:
             people = dict(zip(row["tokens"] or (), row["people"] or (), strict=True))
         else:
-            profiles.append(Profile(row["tokens"], key=row["id"], first_day=row["first_day"] or 0, last_day=row["last_day"] or 0))
+            first, last = row["first_day"], row["last_day"]
+            if first is None:  # stored before times were kept: no silence can be told
+                first, last = -_EVER, _EVER
+            profiles.append(Profile(row["tokens"], key=row["id"], first_day=first, last_day=last))
     own = frozenset(tokens.comparison)
     # Who holds a key has been looked up by it, so nobody needs to keep count. Only named people count (`linkage.NAMED`).
     for profile in (p for p in profiles if p.named):
@@ -157,6 +164,7 @@ async def link(
         complainant_id = winner.id if winner else new_id()
         evidence = {
             "parameters": scale.compiled.version,
+            "join_bits": scale.parameters.join_bits,
             "token_version": TOKEN_VERSION,
             "joined": scored[0][1].as_json() if winner else None,
             "candidates": len(scored),
@@ -564,8 +572,7 @@ async def runs(
 
 LEVEL_LABELS = {
     "id": "身份证号一致", "id_head": "身份证号地区与出生日期一致", "id_tail": "身份证号出生日期与末位一致", "id_masked": "身份证号前六后四位一致",
-    "passport": "其他证件号一致", "phone": "电话号码一致", "phone_masked": "电话前三后四位一致", "phone_head": "电话前七位一致",
-    "phone_tail": "电话后八位一致", "name": "姓名一致", "name_pinyin": "姓名同音", "name_less_one": "姓名仅差一字", "name_masked": "姓名首尾字一致",
+    "passport": "其他证件号一致", "phone": "电话号码一致", "phone_masked": "电话前三后四位一致", "name": "姓名一致", "name_pinyin": "姓名同音", "name_less_one": "姓名仅差一字", "name_masked": "姓名首尾字一致",
     "pinyin_district": "同名且同区县", "pinyin_city": "同名且同城市", "phone_surname": "同号且同姓", "masked_phone_surname": "同号段且同姓",
     "openid": "微信标识一致", "account": "平台账号一致", "wechat": "微信号一致", "email": "邮箱一致", "device": "设备一致",
     "address": "住址门牌一致", "street": "街道门牌一致",
@@ -581,8 +588,9 @@ RULE_LABELS = {
 }  # fmt: skip
 
 
-def explain(evidence: Mapping[str, Any], parameters: Parameters) -> list[str]:
-    """A link's evidence (`Evidence.as_json`) in Chinese: field by field with bits, then the rule that allowed or forbade it."""
+def explain(evidence: Mapping[str, Any], join_bits: float) -> list[str]:
+    """A link's evidence (`Evidence.as_json`) in Chinese: field by field with bits, then the rule that allowed or forbade it. join_bits:
+    what a join took when it was decided."""
     lines = []
     for name, found in sorted(evidence["fields"].items(), key=lambda item: -abs(item[1]["bits"])):
         label = (
@@ -590,7 +598,7 @@ def explain(evidence: Mapping[str, Any], parameters: Parameters) -> list[str]:
             or f"{COMPARISON_LABELS.get(name, name)}{'不一致' if found['level'] == 'disagree' else '一致'}"
         )
         lines.append(f"{label}（{found['bits']:+.1f}比特）")
-    total = f"合计{evidence['bits']:.1f}比特，合并需{parameters.join_bits:.1f}比特"
+    total = f"合计{evidence['bits']:.1f}比特，合并需{join_bits:.1f}比特"
     if evidence["forbidden_by"]:
         lines.append(f"{total}；{RULE_LABELS[evidence['forbidden_by']]}")
     else:
@@ -660,7 +668,12 @@ async def read(
     for member in members:
         if member["letter_id"] in visible:
             joined = member["evidence"].get("joined")
-            records.append({**dict(member), "explanation": explain(joined, parameters) if joined else []})
+            needed = member["evidence"].get("join_bits", parameters.join_bits)
+            others = [
+                {"complainant_id": o["complainant_id"], "explanation": explain(o, needed)}
+                for o in member["evidence"].get("others", ())
+            ]
+            records.append({**dict(member), "explanation": explain(joined, needed) if joined else [], "not_joined": others})
     return {
         "id": row["id"],
         "merged_into": None,

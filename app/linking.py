@@ -5,6 +5,7 @@ The engine is the one of the service, the place is not: nothing of a file ever e
 
 import asyncio
 import csv
+import gc
 import hashlib
 import multiprocessing
 import os
@@ -146,6 +147,7 @@ def tokenise(table: Table, folder: Path, *, progress: Progress = quiet) -> Recor
     tasks = [(table, bounds[n], bounds[n + 1], folder / f"tokens{n}") for n in range(workers)]
     if workers == 1:
         _tokenise_part(tasks[0])
+        gc.enable()
     else:
         with multiprocessing.get_context("spawn").Pool(workers) as pool:
             for done, _ in enumerate(pool.imap(_tokenise_part, tasks)):
@@ -158,6 +160,7 @@ def tokenise(table: Table, folder: Path, *, progress: Progress = quiet) -> Recor
 
 def _tokenise_part(task: tuple[Table, int, int, Path]) -> None:
     table, first, end, out = task
+    gc.disable()  # nothing here makes a cycle
     con = duckdb.connect(config={"threads": 1})
     rows = con.execute(
         f"SELECT day, {', '.join(table.known)} FROM read_parquet('{_escaped(table.path)}', file_row_number = true) "
@@ -175,8 +178,18 @@ def _tokenise_part(task: tuple[Table, int, int, Path]) -> None:
 
 
 def learn(records: Records, *, source: str, progress: Progress = quiet) -> tuple[Parameters, estimation.Report]:
-    """Trained on the records themselves, without labels."""
-    return estimation.train(records.numbers, records.tokens, source=source, seed_labels=batch.seed(records), progress=progress)
+    """Trained on the records themselves, without labels. Twice where that is cheap: how many people hold a value is known better
+    once most records have found their person."""
+    made, report = estimation.train(
+        records.numbers, records.tokens, source=source, seed_labels=batch.seed(records), progress=progress
+    )
+    if records.count > _TWICE:
+        return made, report
+    labels = batch.link(records, made, progress=progress)
+    return estimation.train(records.numbers, records.tokens, source=source, seed_labels=labels, progress=progress)
+
+
+_TWICE = 300_000
 
 
 def link_file(

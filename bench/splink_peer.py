@@ -80,7 +80,7 @@ def _record(number: int, *raw: str | None) -> tuple[Any, ...]:
     phone = next(iter(read_phones(phones)), None)
     strings = (
         name.full, name.sound, sound(name.surname), name.masked,
-        *((phone.number, phone.masked, phone.head, phone.tail) if phone else ("", "", "", "")),
+        *((phone.number, phone.masked, phone.number[:7], phone.number[-8:]) if phone and phone.masked else (phone.number if phone else "", "", "", "")),
         id_no.whole or id_no.other, id_no.masked, id_no.head, id_no.tail,
         _clean(wechat).lower(), _clean(email).lower(), _clean(device).lower(), _clean(openid),
         _place(city), _place(district) or address.district, address.rooms[0] if address.rooms else "", address.street,

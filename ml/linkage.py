@@ -65,7 +65,7 @@ COMPARISONS = (
     Comparison("id", (F.ID, F.ID_HEAD, F.ID_TAIL, F.ID_MASKED), (F.ID_HEAD,), needs=(F.ID_HEAD,)),
     Comparison("masked_id", (F.ID_MASKED,), (F.ID_MASKED,), unless=(F.ID_HEAD,)),
     Comparison("passport", (F.PASSPORT,), (F.PASSPORT,)),
-    Comparison("phone", (F.PHONE, F.PHONE_MASKED, F.PHONE_HEAD, F.PHONE_TAIL), (F.PHONE,), needs=(F.PHONE,), shared=True),
+    Comparison("phone", (F.PHONE, F.PHONE_MASKED), (F.PHONE,), needs=(F.PHONE,), shared=True),
     Comparison("masked_phone", (F.PHONE_MASKED,), (F.PHONE_MASKED,), unless=(F.PHONE,), shared=True),
     Comparison("name", (F.NAME, F.NAME_PINYIN, F.NAME_LESS_ONE), (F.NAME,), needs=(F.NAME,)),
     Comparison("masked_name", (F.NAME_MASKED, F.NAME_LESS_ONE), (F.NAME_MASKED,), unless=(F.NAME,)),
@@ -103,7 +103,7 @@ NAME_ALIKE = mask_of((F.NAME, F.NAME_PINYIN, F.NAME_LESS_ONE))
 NAMED = mask_of((F.NAME, F.ID, F.PASSPORT, F.FORENAME))
 
 # The fields whose values many hold: how many people hold one is kept count of. What is looked up by key is counted there.
-COUNTED = frozenset({F.NAME, F.NAME_PINYIN, F.NAME_LESS_ONE, F.NAME_MASKED, F.PHONE_MASKED, F.PHONE_HEAD, F.STREET})
+COUNTED = frozenset({F.NAME, F.NAME_PINYIN, F.NAME_LESS_ONE, F.NAME_MASKED, F.PHONE_MASKED, F.STREET})
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,8 +49,6 @@ class Field(IntEnum):
     OPENID = 16
     # 17 was surname and district in version 1: ranking its tokens within a district gave surnames away.
     PHONE_SURNAME = 18
-    PHONE_HEAD = 19  # first seven digits
-    PHONE_TAIL = 20  # last eight digits
     PASSPORT = 21  # passports, permits: numbers without a check digit, which never contradict an identity number
     STREET = 22  # street and house number
     # A date of birth, and with one part of it left out.
@@ -219,10 +217,6 @@ def _put_phone(phone: "Phone", surname: str, put: Callable[[tuple[Field, str]], 
         put((Field.PHONE, phone.number))
         if surname:
             put((Field.PHONE_SURNAME, f"{surname}|{phone.number}"))
-    if phone.head:
-        put((Field.PHONE_HEAD, phone.head))
-    if phone.tail:
-        put((Field.PHONE_TAIL, phone.tail))
     if phone.masked:
         put((Field.PHONE_MASKED, phone.masked))
         if surname:
@@ -451,13 +445,10 @@ def _near(word: str) -> list[str]:
 
 
 class Phone(NamedTuple):
-    """number: digits, mobile or landline with area code. masked: first three and last four. head, tail: first seven and last
-    eight of a mobile number, one of which a single wrong digit leaves alone."""
+    """number: digits, mobile or landline with area code. masked: first three and last four of a mobile number."""
 
     number: str = ""
     masked: str = ""
-    head: str = ""
-    tail: str = ""
 
 
 _MOBILE = re.compile(r"(?:\+?(?:0{0,2}86)?)?(1[3-9]\d{9})")
@@ -508,7 +499,7 @@ def _read_phone(text: str) -> Phone | None:
 def _mobile(number: str) -> Phone | None:
     if number in _NOBODYS or len(set(number[3:])) == 1:
         return None
-    return Phone(number, number[:3] + number[-4:], number[:7], number[-8:])
+    return Phone(number, number[:3] + number[-4:])
 
 
 def _foreign(text: str) -> Phone | None:

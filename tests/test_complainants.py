@@ -99,7 +99,7 @@ async def test_what_forbade_a_join_is_told(house: House) -> None:
         finding = await connection.fetchrow("SELECT evidence FROM finding WHERE code = 'R7'")
     other = evidence["others"][0]
     assert other["forbidden_by"] == "different_name"
-    assert "姓名不同，不予合并" in complainants.explain(other, house.scale.parameters)[-1]
+    assert "姓名不同，不予合并" in complainants.explain(other, evidence["join_bits"])[-1]
     assert finding["evidence"]["shared"][0]["fields"] == ["phone"]
 
 
