@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
 
-.PHONY: run test test-slow lint train bench bench-quality bench-petitions bench-reading bench-linkage locks env env-dev clean
+.PHONY: run test test-slow lint train train-linkage bench bench-quality bench-petitions bench-reading bench-linkage locks env env-dev clean
 
 run: env
 	@exec setpriv --pdeathsig INT $(BIN)/triage serve
@@ -41,6 +41,12 @@ test-slow: env-dev
 # The engine of reading from the texts in ml/texts; its card, ml/artifacts/reading.md, says how good it is on the exam.
 train: env-dev
 	$(BIN)/triage train reading ml/texts/complaints.jsonl ml/texts/short.jsonl --out ml/artifacts --examine-on tests/exam/complaints.jsonl
+
+# The shipped parameters of linking people, from made-up records, without labels. A deployment trains on its own (triage train linkage).
+train-linkage: env-dev
+	$(BIN)/python -c "from pathlib import Path; from ml.synthetic.people import people, write; write(people(200_000, 7), Path('made-up-people-200000-7.parquet'))"
+	$(BIN)/triage train linkage ml/artifacts/linkage.json --file made-up-people-200000-7.parquet
+	rm made-up-people-200000-7.parquet
 
 bench: env-dev
 	$(BIN)/python -m bench.service

@@ -60,11 +60,11 @@ def _read(path: Path, columns: str) -> pa.Table:
 
 @timed("standardise")
 def standardise(source: Path, out: Path) -> None:
-    """Raw complainant records (Parquet or CSV) to a Parquet file of SCHEMA, by two forked processes."""
+    """Raw complainant records (Parquet or CSV) to a Parquet file of SCHEMA, by two processes."""
     there = _read(source, "* LIMIT 0").column_names
     raw = _read(source, ", ".join(["row_number() OVER () - 1", *(f"{c if c in there else 'NULL'}::VARCHAR" for c in RAW)]))
     chunks = (raw.slice(start, CHUNK) for start in range(0, len(raw), CHUNK))
-    with multiprocessing.get_context("fork").Pool(2) as pool, pq.ParquetWriter(out, SCHEMA) as writer:
+    with multiprocessing.get_context("spawn").Pool(2) as pool, pq.ParquetWriter(out, SCHEMA) as writer:
         for batch in pool.imap(_standardise, chunks):
             writer.write_batch(batch)
 

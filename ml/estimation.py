@@ -101,7 +101,8 @@ def train(
             )  # fmt: skip
     size = 1 << max(round(np.log2(max(people, 1))), linkage.SMALLEST)
     version = f"linkage-{np.log2(size):.0f}-{_hash_of(levels):012x}"
-    parameters = Parameters(version, source, size, float(np.log2(size)) - 0.5, 0.5, 1095, _contacts(shares), levels)
+    # Joined where one person is as likely as two: log2 of everybody else he might be.
+    parameters = Parameters(version, source, size, float(np.log2(size)), 0.5, 1095, _contacts(shares), levels)
     report = Report(
         {f.name.lower(): n for f, (_, _, n) in sessions.items()}, {f.name.lower(): round(s, 3) for f, s in shares.items()}, rare
     )
