@@ -291,12 +291,9 @@ def link_complainants(
 
     given = engine.load(parameters) if parameters else None
     with _Bars() as bars:
-        if online:
-            found = asyncio.run(
-                linking.link_file_online(file, out, columns=linking.parse_columns(columns), parameters=given, progress=bars)
-            )
-        else:
-            found = linking.link_file(file, out, columns=linking.parse_columns(columns), parameters=given, progress=bars)
+        found = linking.link_file(
+            file, out, columns=linking.parse_columns(columns), parameters=given, online=online, progress=bars
+        )
     console.print(f"{found[0]} records, {found[1]} complainants; written to {out}")
 
 

@@ -192,43 +192,48 @@ def learn(records: Records, *, source: str, progress: Progress = quiet) -> tuple
 _TWICE = 300_000
 
 
-def link_file(
-    file: Path, out: Path, *, columns: Mapping[str, tuple[str, ...]], parameters: Parameters | None, progress: Progress = quiet
-) -> tuple[int, int]:  # fmt: skip
-    """Writes record_id,cluster_id in the file's order; gives (records, clusters). parameters None: trained on the file."""
+def read_records(
+    file: Path, *, columns: Mapping[str, tuple[str, ...]], progress: Progress = quiet
+) -> tuple[list[str], Records]:  # fmt: skip
+    """(ids, tokens) of a file's records, in its order."""
     with tempfile.TemporaryDirectory() as name:
         table = prepare(file, columns, Path(name))
-        records = tokenise(table, Path(name), progress=progress)
-    if parameters is None:
-        parameters, _ = learn(records, source=file.name, progress=progress)
-    labels = batch.link(records, parameters, progress=progress)
-    write_clusters(out, table.ids, labels.tolist())
-    return len(table.ids), len(set(labels.tolist()))
+        return table.ids, tokenise(table, Path(name), progress=progress)
 
 
 def train_on_file(
     file: Path, *, columns: Mapping[str, tuple[str, ...]], progress: Progress = quiet
 ) -> tuple[Parameters, estimation.Report]:  # fmt: skip
-    with tempfile.TemporaryDirectory() as name:
-        records = tokenise(prepare(file, columns, Path(name)), Path(name), progress=progress)
+    _, records = read_records(file, columns=columns, progress=progress)
     return learn(records, source=file.name, progress=progress)
 
 
-async def link_file_online(
-    file: Path, out: Path, *, columns: Mapping[str, tuple[str, ...]], parameters: Parameters | None, progress: Progress = quiet
+def link_file(
+    file: Path, out: Path, *, columns: Mapping[str, tuple[str, ...]], parameters: Parameters | None, online: bool = False,
+    progress: Progress = quiet,
 ) -> tuple[int, int]:  # fmt: skip
-    """As link_file, but each record is decided when only those before it are known, by the service's own statements."""
+    """Writes record_id,cluster_id in the file's order; gives (records, clusters). parameters None: trained on the file. online: each
+    record is decided when only those before it are known, by the service's own statements."""
+    ids, records = read_records(file, columns=columns, progress=progress)
+    if parameters is None:
+        parameters, _ = learn(records, source=file.name, progress=progress)
+    labels: Sequence[Any]
+    if online:
+        labels = asyncio.run(feed_all(records, parameters, order=np.arange(records.count), progress=progress))
+    else:
+        labels = batch.link(records, parameters, progress=progress).tolist()
+    number = {label: n for n, label in enumerate(dict.fromkeys(labels))}
+    write_clusters(out, ids, [number[label] for label in labels])
+    return len(ids), len(number)
+
+
+async def feed_all(
+    records: Records, parameters: Parameters, *, order: Sequence[int] | npt.NDArray[np.int64], progress: Progress = quiet
+) -> list[uuid.UUID]:  # fmt: skip
+    """`feed` into a scratch database."""
     with tempfile.TemporaryDirectory() as name:
-        table = prepare(file, columns, Path(name))
-        records = tokenise(table, Path(name), progress=progress)
-        if parameters is None:
-            parameters, _ = learn(records, source=file.name, progress=progress)
-        order = np.arange(records.count)
         async with scratch_database(Path(name)) as database:
-            homes = await feed(database, records, parameters, order=order, progress=progress)
-    number = {home: n for n, home in enumerate(dict.fromkeys(homes))}
-    write_clusters(out, table.ids, [number[h] for h in homes])
-    return len(homes), len(number)
+            return await feed(database, records, parameters, order=order, progress=progress)
 
 
 @asynccontextmanager

@@ -52,9 +52,8 @@ def together(a: Any, b: Any) -> float:
 
 
 def load(file: Path, columns: str | None = None) -> tuple[Records, list[str]]:
-    with tempfile.TemporaryDirectory() as name:
-        table = linking.prepare(file, linking.parse_columns(columns), Path(name))
-        return linking.tokenise(table, Path(name)), table.ids
+    ids, records = linking.read_records(file, columns=linking.parse_columns(columns))
+    return records, ids
 
 
 def truth_of(file: Path, ids: list[str], column: str) -> list[str]:
@@ -85,19 +84,14 @@ def part_file(file: Path, folder: Path) -> None:
     told("batch", batched, truth)
     splink(file, truth, folder / "file.json")
 
-    async def online(some: Records, order: Any) -> list[uuid.UUID]:
-        with tempfile.TemporaryDirectory() as name:
-            async with linking.scratch_database(Path(name)) as database:
-                return await linking.feed(database, some, parameters, order=order)
-
-    straight = asyncio.run(online(records, np.arange(records.count)))
+    straight = asyncio.run(linking.feed_all(records, parameters, order=np.arange(records.count)))
     told("online, in file order", straight, truth)
     print(f"online against batch, co-clustered-pair F1 {together(straight, batched):.4f}", flush=True)
     count = min(SHUFFLED, records.count)
     some = Records(count, records.numbers[records.numbers < count], records.tokens[records.numbers < count], records.days[:count])
     found = []
     for seed in range(SHUFFLES):
-        found.append(asyncio.run(online(some, np.random.default_rng(seed).permutation(count))))
+        found.append(asyncio.run(linking.feed_all(some, parameters, order=np.random.default_rng(seed).permutation(count))))
         told(f"online, shuffle {seed} of {count}", found[-1], truth[:count])
     between = [together(a, b) for n, a in enumerate(found) for b in found[n + 1 :]]
     if between:
