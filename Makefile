@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
 
-.PHONY: run test test-slow lint train train-linkage bench bench-quality bench-petitions bench-reading bench-linkage locks env env-dev clean
+.PHONY: run test test-slow lint train train-linkage bench bench-quality bench-petitions bench-reading bench-linkage bench-bursts locks env env-dev clean
 
 run: env
 	@exec setpriv --pdeathsig INT $(BIN)/triage serve
@@ -64,6 +64,9 @@ bench-reading: env-dev
 bench-linkage: env-dev
 	$(UV) pip install --quiet --require-hashes -r requirements-peer.txt
 	$(BIN)/python -m bench.linkage $(if $(FILE),--file $(FILE)) $(if $(HISTORICAL),--historical $(HISTORICAL))
+
+bench-bursts: env-dev
+	$(BIN)/python -m bench.bursts
 
 # New versions: edit pyproject.toml, then `make locks`, then read the diff.
 locks: $(UV)

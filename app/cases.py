@@ -24,7 +24,8 @@ CLOSED = frozenset({"agreed", "terminated", "not_accepted", "withdrawn", "verifi
 
 _COLUMNS = {
     "matter": "id, letter_id, sequence, lane, kind, kind_probability, source, channel, district, goods, problem, issues, demands, "
-    "amount_fen, reading, terms, term_weights, order_token, product_token, lot_token, place_tokens, event_on, received_at, event_at, history, merchant_id, copy_of, state, authority, "
+    "amount_fen, reading, terms, term_weights, order_token, product_token, lot_token, shop_token, place_tokens, "
+    "name_tokens, city, quarter, signature, compared, event_on, received_at, event_at, history, merchant_id, copy_of, state, authority, "
     "as_of, track, closed_at",
     "party": "matter_id, record_id, role",
     "respondent": "id, matter_id, sequence, merchant_id, written_name, shop, platform, stated, contact_cipher, key_id, origin, evidence",
@@ -157,7 +158,7 @@ async def copy_as_report(connection: Connection, matter_id: uuid.UUID, twin: uui
     """The report of a letter that was taken for a complaint alone: same reading, parties and respondents; not their
     contacts, whose ciphertext is bound to the first matter's row."""
     kept = "letter_id, kind, source, channel, district, goods, problem, issues, demands, amount_fen, reading, terms, term_weights, \
-order_token, product_token, lot_token, place_tokens, event_on, received_at, event_at, history, merchant_id, authority, kind_probability"
+order_token, product_token, lot_token, shop_token, place_tokens, name_tokens, city, quarter, signature, event_on, received_at, event_at, history, merchant_id, authority, kind_probability"
     await connection.execute(
         f"INSERT INTO matter (id, sequence, lane, state, track, as_of, {kept}) SELECT $2, sequence + 1, 'report', "
         f"CASE WHEN history THEN 'history' ELSE 'verifying' END, CASE WHEN history THEN 'none' ELSE 'clue' END, $3, {kept} "

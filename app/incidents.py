@@ -19,11 +19,13 @@ from app.privacy import Vault
 from app.reading import Reader, ReadLetter
 from ml import incidents as engine
 from ml.incidents import Features, Profile
+from ml.scorecards import Scorecard
 from ml.tokens import Tokeniser
 
-MAX_CANDIDATES = 6
+MAX_CANDIDATES = 12
 _PER_KEY = 20
 _WINDOW_DAYS = max(engine.IDLE_GAP_DAYS.values())
+_LOCKED_TERMS = 4
 _COUNTED_EXACTLY = 64
 _MOST_COUNTED = 32_767  # what a term's count holds in a row
 
@@ -43,32 +45,30 @@ def features(read: ReadLetter, merchant_id: uuid.UUID | None) -> Features:
         at=read.letter.event_at,
         merchant=str(merchant_id) if merchant_id else None,
         merchant_stated=bool(read.merchants and read.merchants[0].stated),
+        shop=read.shop_token,
         issues=read.reading.issues,
-        district=read.district,
+        city=read.city,
+        district=read.quarter,
         product=read.product_token,
         lot=read.lot_token,
         places=read.place_tokens,
-        terms=read.terms,
-        names=read.names,
+        terms={t: w for t, w in read.terms.items() if t not in read.names},
+        names={t: w for t, w in read.terms.items() if t in read.names},
     )
 
 
-def keys(matter: Features, tokeniser: Tokeniser) -> tuple[list[int], list[int]]:
-    """(keys to look up and store, the fewer to lock before opening). A merchant's matters all share one key."""
-    by_term = [tokeniser.opaque("key", f"term|{t}") for t in engine.key_terms(matter.terms, matter.names)]
-    by_place = [tokeniser.opaque("key", f"place|{p}") for p in matter.places]
-    by_lot = [tokeniser.opaque("key", f"lot|{matter.lot}")] if matter.lot is not None else []
-    by_merchant: list[int] = []
-    if matter.merchant is not None:
-        by_merchant = [tokeniser.opaque("key", f"merchant|{matter.merchant}")]
-        by_merchant += [tokeniser.opaque("key", f"merchant|{matter.merchant}|{i}") for i in matter.issues]
-    found = list(dict.fromkeys(by_lot + by_merchant + by_place + by_term))
-    return found, (by_lot + by_merchant[:1]) or (by_place + by_term[:6])
+def keys(matter: Features, tokeniser: Tokeniser) -> tuple[list[int], list[int], list[int]]:
+    """(keys to look up and store, their weights, the fewer to lock before opening). A merchant's matters all share one key."""
+    found = engine.keys(matter)
+    tokens = [tokeniser.opaque("key", "|".join(map(str, key))) for key in found]
+    sure = [t for t, key in zip(tokens, found, strict=True) if key[0] in ("lot", "merchant")]
+    vague = [t for t, key in zip(tokens, found, strict=True) if key[0] in ("place", "district issue", "term")]
+    return tokens, [engine.KEY_WEIGHTS[str(key[0])] for key in found], sure or vague[: 2 + _LOCKED_TERMS]
 
 
 _HIT = """
 WITH hit AS (
-  SELECT k.incident_id, count(*) AS shared FROM unnest($1::bigint[]) AS t(token)
+  SELECT k.incident_id, sum(t.weight) AS shared FROM unnest($1::bigint[], $6::int[]) AS t(token, weight)
   CROSS JOIN LATERAL (
     SELECT incident_id FROM incident_key WHERE token = t.token AND last_at > $2 ORDER BY last_at DESC LIMIT $3
   ) AS k GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT $4
@@ -87,30 +87,32 @@ WHERE i.merged_into IS NULL AND NOT (i.id = ANY($5::uuid[]))
 _Known = dict[uuid.UUID, tuple[str, int, Profile]]
 
 
-async def _candidates(connection: Connection, matter: Features, tokens: Sequence[int], seen: _Known) -> _Known:
+async def _candidates(
+    connection: Connection, matter: Features, tokens: Sequence[int], weights: Sequence[int], seen: _Known
+) -> _Known:  # fmt: skip
     """Without those seen: under the lock only what came meanwhile is new."""
     rows = await connection.fetch(
-        _CANDIDATES, list(tokens), matter.at - timedelta(days=_WINDOW_DAYS), _PER_KEY, MAX_CANDIDATES, list(seen)
+        _CANDIDATES, list(tokens), matter.at - timedelta(days=_WINDOW_DAYS), _PER_KEY, MAX_CANDIDATES, list(seen), list(weights)
     )
     return {r["id"]: (r["state"], r["version"], _profile(r)) for r in rows}
 
 
 async def assign(
-    connection: Connection, matter_id: uuid.UUID, matter: Features, tokeniser: Tokeniser, title: str, *, counted: bool
-) -> Assigned:
+    connection: Connection, matter_id: uuid.UUID, matter: Features, tokeniser: Tokeniser, scorecard: Scorecard, title: str, *, counted: bool,
+) -> Assigned:  # fmt: skip
     """Joins the open incident the matter belongs to, or opens one. Looks without a lock first: only opening needs it.
     counted: its terms are in the frequencies already (an import counts the whole file first)."""
-    tokens, locked = keys(matter, tokeniser)
-    known = await _candidates(connection, matter, tokens, {})
-    winner, scored = _choose(matter, known)
+    tokens, weights, locked = keys(matter, tokeniser)
+    known = await _candidates(connection, matter, tokens, weights, {})
+    winner, scored = _choose(matter, known, scorecard)
     if winner is None:
         await lock(connection, STAGE_INCIDENT, locked)
-        later = await _candidates(connection, matter, tokens, known)
-        winner, others = _choose(matter, later)
+        later = await _candidates(connection, matter, tokens, weights, known)
+        winner, others = _choose(matter, later, scorecard)
         known |= later
         scored = others if winner else [*scored, *others]
     evidence = {
-        "parameters": engine.PARAMETERS_VERSION,
+        "parameters": scorecard.version,
         "joined": scored[0][1].as_json() if winner else None,
         "others": [{"incident_id": str(k), **e.as_json()} for k, e in scored[1 if winner else 0 :][:3]],
     }
@@ -120,19 +122,19 @@ async def assign(
         await _join(connection, winner, version, profile, matter_id, tokens, evidence, counted)
         return Assigned(winner, False, evidence, None)
     closed = {k: p for k, (state, _, p) in known.items() if state == "closed"}
-    recurs, _ = engine.assign(matter, closed)
+    recurs = engine.recurrence(matter, closed, scorecard)
     incident_id = new_id()
     await _open(connection, incident_id, engine.open_profile(matter), matter, matter_id, tokens, evidence, title, recurs, counted)
     return Assigned(incident_id, True, evidence, recurs)
 
 
 def _choose(
-    matter: Features, known: Mapping[uuid.UUID, tuple[str, int, Profile]]
+    matter: Features, known: Mapping[uuid.UUID, tuple[str, int, Profile]], scorecard: Scorecard
 ) -> tuple[uuid.UUID | None, list[tuple[Any, Any]]]:
     """A closed incident takes no later matter: that would be a recurrence. One of its own time it still takes, so that
     history imported afterwards finds its place; too long a silence is the engine's rule."""
     fitting = {k: p for k, (state, _, p) in known.items() if state != "closed" or matter.at <= p.last_at}
-    return engine.assign(matter, fitting)
+    return engine.assign(matter, fitting, scorecard)
 
 
 _JOIN = """
@@ -147,7 +149,7 @@ WITH got AS (
   ON CONFLICT (token, incident_id) DO UPDATE SET last_at = excluded.last_at
   WHERE incident_key.last_at < excluded.last_at - interval '6 hours'
 )
-UPDATE incident SET version = version + 1, first_at = $8, last_at = $6, profile = $9, terms = $10::text::bigint[], term_counts = $11::text::smallint[],
+UPDATE incident SET version = version + 1, first_at = $8, last_at = $6, scope = $14, profile = $9, terms = $10::text::bigint[], term_counts = $11::text::smallint[],
        term_weights = $12::text::real[], complaints = complaints + 1
 FROM got WHERE incident.id = got.id
 """
@@ -160,7 +162,7 @@ async def _join(
     stored = _stored(profile)
     await connection.execute(
         _JOIN, incident_id, version, new_id(), matter_id, to_json(evidence), profile.last_at, list(tokens),
-        profile.first_at, *stored, counted,
+        profile.first_at, *stored, counted, profile.scope,
     )  # fmt: skip
 
 
@@ -225,39 +227,63 @@ async def people(connection: Connection, incident_id: uuid.UUID) -> int:
 
 def _profile(row: Any) -> Profile:
     raw = row["profile"]
-    terms = row["terms"]
+    terms, names = row["terms"], raw.get("names", {})
+    said = {int(w): bits for w, (_, bits) in names.items()}
     return Profile(
         first_at=row["first_at"], last_at=row["last_at"], size=raw["size"], merchants=raw["merchants"],
-        mentioned=raw["mentioned"], issues=raw["issues"], districts=raw["districts"],
-        products={int(k): v for k, v in raw["products"].items()}, lots=set(raw["lots"]),
-        places={int(k): v for k, v in raw["places"].items()}, terms=dict(zip(terms, row["term_counts"], strict=True)),
-        weights=dict(zip(terms, row["term_weights"], strict=True)), norm=raw["norm"],
+        mentioned=raw["mentioned"], shops=_numbered(raw.get("shops", {})), issues=raw["issues"], cities=raw.get("cities", {}),
+        districts=raw["districts"], products=_numbered(raw["products"]), lots=_numbered(raw["lots"]), places=_numbered(raw["places"]),
+        terms=dict(zip(terms, row["term_counts"], strict=True)), names={int(w): n for w, (n, _) in names.items()},
+        weights=dict(zip(terms, row["term_weights"], strict=True)) | said, memory=raw.get("memory", raw["size"]), norm=raw["norm"],
     )  # fmt: skip
+
+
+def _numbered(raw: Any) -> dict[int, int]:
+    """Counts by token; a list is from before lots were counted."""
+    return {int(t): n for t, n in raw.items()} if isinstance(raw, dict) else dict.fromkeys(raw, 1)
 
 
 def _stored(profile: Profile) -> tuple[str, str, str, str]:
     """(profile, terms, term_counts, term_weights) as literals"""
     raw = {
-        "size": profile.size, "merchants": profile.merchants, "mentioned": profile.mentioned, "issues": profile.issues,
-        "districts": profile.districts, "products": profile.products, "lots": sorted(profile.lots), "places": profile.places,
-        "norm": round(profile.norm, 6),
+        "size": profile.size, "memory": profile.memory, "norm": round(profile.norm, 6), "merchants": profile.merchants, "mentioned": profile.mentioned,
+        "shops": profile.shops, "issues": profile.issues, "cities": profile.cities, "districts": profile.districts,
+        "products": profile.products, "lots": profile.lots, "places": profile.places,
+        "names": {w: [n, round(profile.weights[w], 2)] for w, n in profile.names.items()},
     }  # fmt: skip
     terms = list(profile.terms)
     return (
-        to_json(raw), to_array(terms), to_array(min(profile.terms[t], _MOST_COUNTED) for t in terms), to_array(round(profile.weights[t], 2) for t in terms),
+        to_json(raw), to_array(terms), to_array(min(profile.terms[t], _MOST_COUNTED) for t in terms),
+        to_array(round(profile.weights[t], 2) for t in terms),
     )  # fmt: skip
 
 
 # -- what the worker folds
 
 
-_UNFOLDED = """
-SELECT im.id, m.copy_of IS NULL AND m.sequence = 1 AS teaches, m.event_at, m.merchant_id, m.issues, m.district, m.terms, m.term_weights,
-       m.product_token, m.lot_token, m.place_tokens, coalesce(r.stated, false) AS stated
-FROM incident_membership im JOIN matter m ON m.id = im.matter_id
-LEFT JOIN respondent r ON r.matter_id = m.id AND r.sequence = 1 AND r.valid_to IS NULL
-WHERE im.incident_id = $1 AND NOT im.folded ORDER BY im.id LIMIT $2
+# What a matter's row says of it, as the engine compares it.
+_FEATURES = """
+m.event_at, m.merchant_id, m.shop_token, m.issues, m.city, m.quarter, m.product_token, m.lot_token, m.place_tokens, m.terms,
+m.term_weights, m.name_tokens, coalesce(
+  (SELECT r.stated FROM respondent r WHERE r.matter_id = m.id AND r.sequence = 1 AND r.valid_to IS NULL LIMIT 1), false) AS stated
 """
+# Copies and the report half of a letter teach nothing.
+_TEACHES = "m.copy_of IS NULL AND m.sequence = 1"
+_UNFOLDED = f"""
+SELECT im.id, {_TEACHES} AS teaches, {_FEATURES} FROM incident_membership im JOIN matter m ON m.id = im.matter_id
+WHERE im.incident_id = $1 AND NOT im.folded AND im.valid_to IS NULL ORDER BY im.id LIMIT $2
+"""
+
+
+def stored_features(row: Any) -> Features:
+    names = set(row["name_tokens"])
+    said = dict(zip(row["terms"], row["term_weights"], strict=True))
+    return Features(
+        at=row["event_at"], merchant=str(row["merchant_id"]) if row["merchant_id"] else None, merchant_stated=row["stated"],
+        shop=row["shop_token"], issues=tuple(row["issues"]), city=row["city"], district=row["quarter"], product=row["product_token"],
+        lot=row["lot_token"], places=tuple(row["place_tokens"]), terms={t: w for t, w in said.items() if t not in names},
+        names={t: w for t, w in said.items() if t in names},
+    )  # fmt: skip
 
 
 async def unfolded(connection: Connection, limit: int) -> list[uuid.UUID]:
@@ -275,19 +301,11 @@ async def fold(connection: Connection, incident_id: uuid.UUID, *, limit: int = 2
     for member in members:
         if not member["teaches"]:
             continue
-        profile.absorb(
-            Features(
-                at=member["event_at"], merchant=str(member["merchant_id"]) if member["merchant_id"] else None,
-                merchant_stated=member["stated"], issues=tuple(member["issues"]),
-                district=member["district"] if len(member["district"]) > 2 else None, product=member["product_token"],
-                lot=member["lot_token"], places=tuple(member["place_tokens"]),
-                terms=dict(zip(member["terms"], member["term_weights"], strict=True)),
-            )
-        )  # fmt: skip
+        profile.absorb(stored_features(member))
     await connection.execute(
-        "UPDATE incident SET version = version + 1, first_at = $2, last_at = $3, profile = $4, terms = $5::text::bigint[], "
+        "UPDATE incident SET version = version + 1, first_at = $2, last_at = $3, scope = $9, profile = $4, terms = $5::text::bigint[], "
         "term_counts = $6::text::smallint[], term_weights = $7::text::real[], complaints = complaints + $8 WHERE id = $1",
-        incident_id, profile.first_at, profile.last_at, *_stored(profile), len(members),
+        incident_id, profile.first_at, profile.last_at, *_stored(profile), len(members), profile.scope,
     )  # fmt: skip
     # Keys know the day, not the second: a busy incident's index would be rewritten for every member.
     await connection.execute(
@@ -366,12 +384,16 @@ async def count_terms(connection: Connection, limit: int = 500) -> None:
     await connection.execute(_COUNT_TERMS, limit)
 
 
+_IDLE = "CASE scope " + " ".join(f"WHEN '{s}' THEN {d}" for s, d in engine.IDLE_GAP_DAYS.items()) + " END"
+
+
 async def close_idle(connection: Connection, now: datetime) -> int:
+    """Closes what has been silent for longer than its scope allows."""
     rows = await connection.fetch(
-        "UPDATE incident SET state = 'closed', closed_at = $1::timestamptz WHERE state <> 'closed' AND last_at < $1::timestamptz - make_interval(days => "
-        "CASE scope WHEN 'merchant' THEN $2::int WHEN 'lot' THEN $3::int ELSE $4::int END) RETURNING id",
-        now, engine.IDLE_GAP_DAYS["merchant"], engine.IDLE_GAP_DAYS["lot"], engine.IDLE_GAP_DAYS["place"],
-    )  # fmt: skip
+        "UPDATE incident SET state = 'closed', closed_at = $1::timestamptz WHERE state <> 'closed' AND merged_into IS NULL "
+        f"AND last_at < $1::timestamptz - make_interval(days => {_IDLE}) RETURNING id",
+        now,
+    )
     return len(rows)
 
 

@@ -1,20 +1,26 @@
-"""Which merchant is meant: candidates by brand and sound, join with evidence or open a new one."""
+"""Which merchant is meant: candidates by the sound of the brand and its city, join with evidence or open a new one.
+
+A merchant's profile counts what its mentions said. It is written when a mention says something new, so a busy merchant's row stays cool.
+"""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.database import STAGE_MERCHANT, Connection, lock
+from app.database import STAGE_MERCHANT, Connection, lock, to_json
 from app.errors import NotFound
 from app.identity import new_id
 from app.reading import WrittenMerchant
 from ml import merchants
-from ml.linkage import UNIT, Evidence
-from ml.merchants import MerchantName
+from ml.merchants import Choice, Known, Mention, MerchantName
+from ml.scorecards import Scorecard
+from ml.tokens import sound
 
 _PER_KEY = 20
-_MOST = 5
+_CANDIDATES_MOST = 12
+_MOST_NAMED = 5
+_COUNTED = 32  # mentions from which on more of the same are not written
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,89 +33,168 @@ class Resolved:
     usccs: tuple[str, ...]
 
 
-_CANDIDATES = """
-SELECT id, name, core, city, trade, uscc, registered FROM merchant
-WHERE merged_into IS NULL AND id IN (
-  SELECT k.merchant_id FROM unnest($1::text[]) AS t(key)
-  CROSS JOIN LATERAL (SELECT merchant_id FROM merchant_key WHERE key = t.key ORDER BY merchant_id LIMIT $2) AS k
+_FIND = """
+WITH hit AS (
+  SELECT k.merchant_id, count(*) + 100 * bool_or(starts_with(t.key, 'u:'))::int AS shared FROM unnest($1::text[]) AS t(key)
+  CROSS JOIN LATERAL (SELECT merchant_id FROM merchant_key WHERE key = t.key ORDER BY standing DESC, merchant_id DESC LIMIT $2) AS k
+  GROUP BY 1 ORDER BY 2 DESC, 1 DESC LIMIT $3
 )
+SELECT m.id, m.name, m.core, m.city, m.trade, m.uscc, m.chain, m.registered, m.profile FROM hit JOIN merchant m ON m.id = hit.merchant_id
+WHERE m.merged_into IS NULL ORDER BY hit.shared DESC, m.id DESC
 """
 
 
-async def resolve(connection: Connection, written: Sequence[WrittenMerchant]) -> list[Resolved]:
-    """One merchant for each name written, the first being the matter's. Looks without locks first; then one ordered
+async def resolve(connection: Connection, written: Sequence[WrittenMerchant], scorecard: Scorecard) -> list[Resolved]:
+    """One merchant for each that is named and can be told, the first being the matter's. Looks without locks first; then one ordered
     lock over all that somebody new may be made of."""
-    wanted = [(one, keys) for one in written[:_MOST] if (keys := _keys(one))]
-    found = [await _find(connection, one, keys) for one, keys in wanted]
-    unknown = [key for (_, keys), resolved in zip(wanted, found, strict=True) if resolved is None for key in keys]
-    if unknown:
-        await lock(connection, STAGE_MERCHANT, unknown)
+    wanted = [(one, keys) for one in written[:_MOST_NAMED] if (keys := _keys(one))]
+    found = [await _find(connection, one, keys, scorecard) for one, keys in wanted]
+    opening = [
+        (one, keys) for (one, keys), resolved in zip(wanted, found, strict=True) if resolved is None and _opens(one) is not None
+    ]
+    if opening:
+        await lock(connection, STAGE_MERCHANT, [key for _, keys in opening for key in keys if "|" not in key])
     return [
-        resolved or await _find(connection, one, keys) or await _open(connection, one, keys)
+        known
         for (one, keys), resolved in zip(wanted, found, strict=True)
+        if (known := resolved or await _find_or_open(connection, one, keys, scorecard)) is not None
     ]
 
 
+async def _find_or_open(
+    connection: Connection, written: WrittenMerchant, keys: Sequence[str], scorecard: Scorecard
+) -> Resolved | None:  # fmt: skip
+    """Under the lock: somebody may have opened it meanwhile."""
+    mention = _opens(written)
+    if mention is None:
+        return None
+    return await _find(connection, written, keys, scorecard) or await _open(connection, written, mention, keys)
+
+
 def _keys(written: WrittenMerchant) -> list[str]:
-    keys = merchants.keys(written.name) if written.name else []
+    keys = [key for mention in written.mentions for key in merchants.keys(mention)]
     if written.uscc:
         keys.append(f"u:{written.uscc}")
-    if written.phone_token is not None:
-        keys.append(f"t:{written.phone_token}")
-    return keys
+    return list(dict.fromkeys(keys))
 
 
-async def _find(connection: Connection, written: WrittenMerchant, keys: list[str]) -> Resolved | None:
-    rows = await connection.fetch(_CANDIDATES, keys, _PER_KEY)
-    best: tuple[int, str, Any, Evidence] | None = None
-    for row in rows:
-        same_uscc = None if not (written.uscc and row["uscc"]) else written.uscc == row["uscc"]
-        if written.name is None:
-            weight = 24 * UNIT if same_uscc else 0
-            evidence = Evidence(weight, {"uscc": ("uscc", weight)}, None, bool(same_uscc))
-        else:
-            known = merchants.parse_name(row["name"])
-            evidence = merchants.compare(
-                written.name, written.city, known, row["city"] or "", same_uscc=same_uscc, same_phone=False
-            )
-        if evidence.joins and (best is None or (-evidence.weight, str(row["id"])) < (-best[0], best[1])):
-            best = (evidence.weight, str(row["id"]), row, evidence)
-    if best is None:
+def _opens(written: WrittenMerchant) -> Mention | None:
+    """A merchant nobody knew is opened for a name that stands as one, or a code alone."""
+    if not written.mentions:
+        return Mention(MerchantName(written.uscc, (written.uscc,)), uscc=written.uscc) if written.uscc else None
+    return merchants.opens(written.mentions)
+
+
+async def _find(
+    connection: Connection, written: WrittenMerchant, keys: Sequence[str], scorecard: Scorecard
+) -> Resolved | None:  # fmt: skip
+    rows = {r["id"]: r for r in await connection.fetch(_FIND, list(keys), _PER_KEY, _CANDIDATES_MOST)}
+    if not rows:
         return None
-    row = best[2]
-    await _learn(connection, row, written, keys)
-    return Resolved(row["id"], written, best[3].as_json(), tuple({c for c in (row["uscc"], written.uscc) if c}))
+    if not written.mentions:
+        row = next((r for r in rows.values() if r["uscc"] == written.uscc), None)
+        return _resolved(row, written, {"fields": {"uscc": ["same", merchants.USCC_WEIGHT]}}) if row else None
+    known = {i: known_of(r) for i, r in rows.items()}
+    choice = merchants.choose(written.mentions, known, scorecard)
+    if choice.merchant is None or choice.mention is None or choice.evidence is None:
+        return None
+    row = rows[choice.merchant]
+    await _learn(connection, row, known[choice.merchant], choice, written)
+    return _resolved(row, written, _evidence(choice, scorecard))
 
 
-async def _learn(connection: Connection, row: Any, written: WrittenMerchant, keys: list[str]) -> None:
-    """A fuller name, a code or a city that the merchant lacked. Rare, so that a busy merchant's row stays cool."""
-    name = written.name
-    fuller = name is not None and name.trade and not row["trade"] and written.stated
-    if fuller or (written.uscc and not row["uscc"]) or (written.city and not row["city"]):
-        await connection.execute(
-            "UPDATE merchant SET name = CASE WHEN $2 THEN $3 ELSE name END, trade = coalesce(trade, $4), "
-            "uscc = coalesce(uscc, $5), city = coalesce(city, $6) WHERE id = $1 "
-            "AND ($5::text IS NULL OR NOT EXISTS (SELECT 1 FROM merchant o WHERE o.uscc = $5 AND o.id <> $1))",
-            row["id"], bool(fuller), name.written if name else row["name"], (name.trade or None) if name else None,
-            written.uscc or None, written.city or None,
-        )  # fmt: skip
-        await _remember(connection, row["id"], keys)
+def _resolved(row: Any, written: WrittenMerchant, evidence: dict[str, Any]) -> Resolved:
+    return Resolved(row["id"], written, evidence, tuple({c for c in (row["uscc"], written.uscc) if c}))
 
 
-async def _remember(connection: Connection, merchant_id: uuid.UUID, keys: list[str]) -> None:
+def _evidence(choice: Choice, scorecard: Scorecard) -> dict[str, Any]:
+    assert choice.evidence is not None
+    others = [{"merchant_id": str(m), **e.as_json()} for m, e in choice.others]
+    return {"parameters": scorecard.version, "brand": choice.core, **choice.evidence.as_json(), "others": others}
+
+
+def known_of(row: Any) -> Known:
+    """What a merchant's row knows of it. Rows from before profiles speak for one mention."""
+    if row["profile"] is not None:
+        return Known.from_json(row["profile"], uscc=row["uscc"] or "", chain=row["chain"])
+    known = Known(uscc=row["uscc"] or "", chain=row["chain"])
+    name = merchants.parse_name(row["name"])
+    known.learn(
+        Mention(
+            MerchantName(row["name"], name.cores, merchants.bare_city(row["city"] or "") or name.city, row["trade"] or name.trade)
+        )
+    )
+    return known
+
+
+_LEARN = """
+WITH got AS (SELECT id FROM merchant WHERE id = $1 FOR NO KEY UPDATE SKIP LOCKED)
+UPDATE merchant SET profile = $2, name = CASE WHEN registered = 1 THEN name ELSE $3 END, core = CASE WHEN registered = 1 THEN core ELSE $4 END,
+  city = coalesce(city, $5), trade = coalesce(trade, $6),
+  uscc = CASE WHEN uscc IS NULL AND NOT EXISTS (SELECT 1 FROM merchant o WHERE o.uscc = $7) THEN $7 ELSE uscc END
+FROM got WHERE merchant.id = got.id
+"""
+
+
+async def _learn(connection: Connection, row: Any, known: Known, choice: Choice, written: WrittenMerchant) -> None:
+    """Somebody else at the row just now will do: one count more or less decides nothing."""
+    mention = choice.mention
+    assert mention is not None
+    before = set(_names_of(known))
+    standing = known.standing
+    new = known.learn(mention, choice.core)
+    if not new and known.size > _COUNTED:
+        return
+    name = mention.name
+    # The registered form is what a merchant is called by; whatever people write besides is in the profile.
+    fuller = bool(name.form) and not merchants.parse_name(row["name"]).form and written.stated
     await connection.execute(
-        "INSERT INTO merchant_key (key, merchant_id) SELECT k, $2 FROM unnest($1::text[]) AS k ON CONFLICT DO NOTHING",
-        sorted(keys), merchant_id,
+        _LEARN, row["id"], to_json(known.as_json()), name.written if fuller else row["name"], known.main, name.city or None, name.trade or None,
+        written.uscc or None,
+    )  # fmt: skip
+    if known.standing > standing:
+        await connection.execute("UPDATE merchant_key SET standing = $2 WHERE merchant_id = $1", row["id"], known.standing)
+    if new:
+        fresh = set(_names_of(known)) - before
+        await _remember(connection, row["id"], known.standing, [*_keys(written), *fresh], [choice.core or name.core])
+
+
+def _names_of(known: Known) -> list[str]:
+    """Keys of a merchant itself: the sounds of its brands, alone and with its cities and its complainants'."""
+    places = [*known.cities, *known.homes]
+    return [f"p:{s}" for s in known.sounds] + [f"p:{s}|{c}" for s in {sound(b) for b in known.cores} for c in places]
+
+
+async def _remember(
+    connection: Connection, merchant_id: uuid.UUID, standing: int, keys: Iterable[str], brands: Iterable[str]
+) -> None:  # fmt: skip
+    await connection.execute(
+        "WITH brand AS (INSERT INTO merchant_brand (sound) SELECT s FROM unnest($3::text[]) AS s ON CONFLICT DO NOTHING) "
+        "INSERT INTO merchant_key (key, merchant_id, standing) SELECT k, $2, $4 FROM unnest($1::text[]) AS k ON CONFLICT DO NOTHING",
+        sorted(set(keys)), merchant_id, spotted(brands), standing,
     )  # fmt: skip
 
 
-async def _open(connection: Connection, written: WrittenMerchant, keys: list[str]) -> Resolved:
+def spotted(brands: Iterable[str]) -> list[str]:
+    """Sounds of the brands that a text may be looked through for: one syllable is in every text."""
+    return sorted({s for b in brands if " " in (s := sound(b))})
+
+
+_OPEN = """
+WITH opened AS (INSERT INTO merchant (id, name, core, city, trade, uscc, registered, profile) VALUES ($1, $2, $3, $4, $5, $6, 0, $7)),
+brand AS (INSERT INTO merchant_brand (sound) SELECT s FROM unnest($9::text[]) AS s ON CONFLICT DO NOTHING)
+INSERT INTO merchant_key (key, merchant_id, standing) SELECT k, $1, 1 FROM unnest($8::text[]) AS k
+"""
+
+
+async def _open(connection: Connection, written: WrittenMerchant, mention: Mention, keys: Sequence[str]) -> Resolved:
     merchant_id = new_id()
-    name = written.name or MerchantName(written.uscc, written.uscc, written.uscc, "", "", "")
+    name = mention.name
+    known = Known()
+    known.learn(mention)
     await connection.execute(
-        "WITH opened AS (INSERT INTO merchant (id, name, core, city, trade, uscc, registered) VALUES ($1, $2, $3, $4, $5, $6, 0)) "
-        "INSERT INTO merchant_key (key, merchant_id) SELECT k, $1 FROM unnest($7::text[]) AS k",
-        merchant_id, name.written, name.core, written.city or None, name.trade or None, written.uscc or None, sorted(keys),
+        _OPEN, merchant_id, name.written, name.core, name.city or None, name.trade or None, written.uscc or None,
+        to_json(known.as_json()), sorted({*keys, *_names_of(known)}), spotted([name.core]),
     )  # fmt: skip
     return Resolved(merchant_id, written, {"opened": True}, (written.uscc,) if written.uscc else ())
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Container, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from stdnum.cn import uscc as uscc_number
@@ -16,7 +17,7 @@ from app.intake import Categories, Letter
 from app.privacy import Vault
 from ml import merchants, text
 from ml.facts import named_places
-from ml.merchants import MerchantName
+from ml.merchants import Mention, MerchantName
 from ml.reading import SEVERITIES, Reading
 from ml.tokens import Tokeniser, Tokens, read_phones
 
@@ -30,21 +31,25 @@ _PLAIN_FACTS = frozenset({"amount", "claim", "date", "people", "platform"})
 
 @dataclass(frozen=True, slots=True)
 class WrittenMerchant:
-    """stated: named in the form; otherwise only read from the text. uscc: valid or ''."""
+    """stated: named in the form; otherwise only read from the text. uscc: valid or ''. mentions: ways to understand it, for a name that
+    a text holds may be one of several known brands; none where only a code is given."""
 
-    name: MerchantName | None
-    city: str
+    mentions: tuple[Mention, ...]
     uscc: str
-    phone_token: int | None
     platform: str | None
     stated: bool
     contact: dict[str, str]
+
+    @property
+    def name(self) -> MerchantName | None:
+        return self.mentions[0].name if self.mentions else None
 
 
 @dataclass(frozen=True, slots=True)
 class ReadLetter:
     """terms: keyed term -> weight in bits, of the masked text; names: those no dictionary knows. people: (role, tokens) of
-    whoever gave anything. places: named ones. third_party: spans of personal data that are not the complainant's own."""
+    whoever gave anything. places: named ones. city, quarter: where it happened, or where the complainant lives. shop_token: of the
+    shop named. third_party: spans of personal data that are not the complainant's own. signature: of the wording as a whole."""
 
     letter: Letter
     reading: Reading
@@ -55,7 +60,11 @@ class ReadLetter:
     order_token: int | None
     lot_token: int | None
     product_token: int | None
+    shop_token: int | None
     place_tokens: tuple[int, ...]
+    signature: tuple[int, ...]
+    city: str
+    quarter: str
     people: tuple[tuple[str, Tokens], ...]
     merchants: tuple[WrittenMerchant, ...]
     district: str | None
@@ -130,7 +139,10 @@ class Reader:
 
     def __init__(self, vault: Vault, *, use_devices: bool = False) -> None:
         self.tokeniser = Tokeniser(vault.mac, use_devices=use_devices)
+        self.signer = text.Signer(vault.mac)
         self.frequencies = TermFrequencies()
+        # Sounds of the brands that are known: a text is looked through for them.
+        self.brands: set[str] = set()
         self.code_map: Mapping[tuple[str, str], str] = {}
         self._term_tokens: dict[str, int] = {}
 
@@ -147,7 +159,6 @@ class Reader:
                 + ((("kind", body.declared_kind, reading.kind),) if reading.kind != body.declared_kind else ()),
             )  # fmt: skip
         order, lot = body.order_no or reading.fact("order_no"), body.lot_no or reading.fact("lot_no")
-        written = self._merchants(letter, reading)
         places = named_places(reading.said)
         amount = body.amount_fen if body.amount_fen is not None else reading.amount_fen
         complainant = body.complainant
@@ -156,6 +167,10 @@ class Reader:
             (complainant.city or "") + (complainant.district or ""), complainant.address or "",
         )  # fmt: skip
         terms, names = self._weigh(reading.said)
+        city, quarter = _where(letter, district)
+        product = self.tokeniser.opaque("product", body.product.strip()) if body.product else None
+        written = self._merchants(letter, reading, home=merchants.bare_city(city), product=product)
+        shop = next((m.name.shop for w in written[:1] for m in w.mentions if m.name.shop), "")
         return ReadLetter(
             letter=letter,
             reading=reading,
@@ -165,8 +180,12 @@ class Reader:
             names=names,
             order_token=self.tokeniser.opaque("order", str(order).strip().upper()) if order else None,
             lot_token=self.tokeniser.opaque("lot", str(lot).strip().upper()) if lot else None,
-            product_token=self.tokeniser.opaque("product", body.product.strip()) if body.product else None,
-            place_tokens=tuple(self.tokeniser.opaque("place", p[-4:]) for p in places),
+            product_token=product,
+            shop_token=self.tokeniser.opaque("shop", shop) if shop else None,
+            signature=self.signer.sign(reading.said),
+            city=city,
+            quarter=quarter,
+            place_tokens=tuple(dict.fromkeys(self.tokeniser.opaque("place", p[-4:]) for p in places)),
             people=self._people(letter),
             merchants=tuple(written),
             district=district,
@@ -209,29 +228,48 @@ class Reader:
         roles = [("principal" if agent else "filer", person), ("agent", agent)]
         return tuple((role, tokens) for role, tokens in roles if tokens)
 
-    def _merchants(self, letter: Letter, reading: Reading) -> list[WrittenMerchant]:
+    def _merchants(
+        self, letter: Letter, reading: Reading, *, home: str, product: int | None
+    ) -> list[WrittenMerchant]:  # fmt: skip
+        spoken = merchants.brands_in_text(reading.said, self.brands)
         found: list[WrittenMerchant] = []
         for respondent in letter.body.respondents:
             code = _valid_uscc(respondent.uscc)
             if not (respondent.name or code):
                 continue
-            name = merchants.parse_name(respondent.name) if respondent.name else None
             phone = next((p.number for p in read_phones(respondent.phone) if p.number), "")
             place = region_name((find_district(respondent.address or "") or "")[:4] + "00")
-            found.append(
-                WrittenMerchant(
-                    name, (name.city if name else "") or place or "", code,
-                    self.tokeniser.opaque("phone", phone) if phone else None, respondent.platform, True,
-                    {k: v for k, v in respondent.__dict__.items() if v and k in ("phone", "address")},
-                )
-            )  # fmt: skip
+            mentions: tuple[Mention, ...] = ()
+            if respondent.name:
+                name = merchants.parse_name(respondent.name)
+                if place and not name.city:  # the merchant's own place, as good as if its name said so
+                    name = replace(name, city=merchants.bare_city(place))
+                one = Mention(
+                    name, "form", home, product, code, self.tokeniser.opaque("phone", phone) if phone else None
+                )  # fmt: skip
+                mentions = (merchants.complete(one, spoken),)
+            contact = {k: v for k, v in respondent.__dict__.items() if v and k in ("phone", "address")}
+            found.append(WrittenMerchant(mentions, code, respondent.platform, True, contact))
         if not found:
             codes = [str(c) for c in reading.values("uscc") if _valid_uscc(str(c))]
-            named = merchants.names_in_text(reading.said)[:1] or [str(m) for m in reading.values("merchant")[:1]]
-            for written in named or ([""] if codes else []):
-                name = merchants.parse_name(written) if written else None
-                found.append(WrittenMerchant(name, name.city if name else "", codes[0] if codes else "", None, None, False, {}))
+            code = codes[0] if codes else ""
+            named = merchants.names_in_text(reading.said)[:1]
+            stated = [Mention(merchants.parse_name(n), "written", home, product, code) for n in named]
+            mentions = tuple(merchants.complete(m, spoken) for m in stated) or tuple(
+                replace(m, home=home, product=product, uscc=code) for m in spoken
+            )
+            if mentions or code:
+                found.append(WrittenMerchant(mentions, code, None, False, {}))
         return found
+
+
+def _where(letter: Letter, district: str | None) -> tuple[str, str]:
+    """(city, code or name of the quarter in it), '' where nobody said: as incidents are compared, all over the country."""
+    if district and len(district) > 2:
+        return region_name(district[:4] + "00") or district[:4], district if not district.endswith("00") else ""
+    who = letter.body.complainant
+    city, quarter = (who.city or "").strip(), (who.district or "").strip()
+    return city, f"{city}{quarter}" if quarter else ""
 
 
 def _valid_uscc(value: str | None) -> str:
@@ -314,3 +352,15 @@ async def count_terms(connection: Connection, counts: Mapping[int, int], matters
         "ON CONFLICT (token) DO UPDATE SET matters = term_frequency.matters + excluded.matters",
         [t for t, _ in items], [n for _, n in items],
     )  # fmt: skip
+
+
+async def load_brands(connection: Connection, brands: set[str], since: datetime | None) -> datetime | None:
+    """Adds the brands that became known since; gives the time to ask from next. A minute is read twice: transactions that were open
+    then may have committed later."""
+    row = await connection.fetchrow(
+        "SELECT max(added_at) AS latest, coalesce(array_agg(sound), '{}') AS sounds FROM merchant_brand WHERE $1::timestamptz IS NULL OR added_at > $1",
+        since,
+    )  # fmt: skip
+    brands.update(row["sounds"])
+    latest: datetime | None = row["latest"]
+    return latest - timedelta(minutes=1) if latest else since

@@ -25,6 +25,8 @@ class Settings(BaseSettings):
     jurisdiction: str = Field("42", validation_alias="TRIAGE_JURISDICTION")
     use_devices: bool = Field(False, validation_alias="TRIAGE_USE_DEVICES")
     linkage: Path | None = Field(None, validation_alias="TRIAGE_LINKAGE", description="Parameters of `triage train linkage`")
+    merchants: Path | None = Field(None, validation_alias="TRIAGE_MERCHANTS", description="Scorecard of `triage train merchants`")
+    incidents: Path | None = Field(None, validation_alias="TRIAGE_INCIDENTS", description="Scorecard of `triage train incidents`")
     triage_seconds: float = Field(2.0, validation_alias="TRIAGE_SECONDS", gt=0)
     history_days: int = Field(30, validation_alias="TRIAGE_HISTORY_DAYS", ge=0)
     report_timeout_seconds: int = Field(15, validation_alias="TRIAGE_REPORT_TIMEOUT", ge=1)

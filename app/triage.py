@@ -27,11 +27,12 @@ from app.intake import Complaint, Letter, Receipt
 from app.merchants import Resolved
 from app.policy import Decided, Facts, Policy
 from app.privacy import Vault
-from app.reading import Reader, ReadLetter, load_frequencies, signals
+from app.reading import Reader, ReadLetter, load_brands, load_frequencies, signals
 from app.settings import Settings
 from ml import incidents as incident_engine
 from ml import linkage
 from ml import merchants as merchant_engine
+from ml.scorecards import Scorecard
 
 MAX_ATTEMPTS = 8
 WEB_HEAD_START_SECONDS = 15.0
@@ -54,13 +55,20 @@ class House:
     calendar: Calendar
     policies: list[Policy]
     scale: complainants.Scale
+    merchant_scorecard: Scorecard
+    incident_scorecard: Scorecard
+    brands_from: datetime | None = None
 
     @classmethod
     async def open(cls, settings: Settings, database: Database, vault: Vault) -> "House":
         reader = Reader(vault, use_devices=settings.use_devices)
         parameters = linkage.load(settings.linkage) if settings.linkage else linkage.shipped_parameters()
         scale = complainants.Scale.of(parameters, 0)
-        house = cls(settings, database, vault, reader, calendar.shipped_calendar(), [], scale)
+        house = cls(
+            settings, database, vault, reader, calendar.shipped_calendar(), [], scale,
+            Scorecard.load(settings.merchants) if settings.merchants else merchant_engine.shipped_scorecard(),
+            Scorecard.load(settings.incidents) if settings.incidents else incident_engine.shipped_scorecard(),
+        )  # fmt: skip
         async with database.connection() as connection:
             await privacy.check_keys(connection, vault)
         await house.refresh()
@@ -81,6 +89,7 @@ class House:
             self.policies = await policy.load(connection)
             self.reader.frequencies = await load_frequencies(connection)
             self.reader.code_map = await codes.load_map(connection)
+            self.brands_from = await load_brands(connection, self.reader.brands, self.brands_from)
             self.scale = await complainants.load_scale(connection, self.scale.parameters)
 
     async def keep_fresh(self, every_seconds: float = 30) -> None:
@@ -222,7 +231,7 @@ async def _triage(house: House, connection: Connection, read: ReadLetter, now: d
             now_at = await complainants.places(connection, [p.record_id for p in linked])
             linked = [replace(p, complainant_id=now_at[p.record_id]) for p in linked]
     filer = next((x for x in linked if x.role in ("filer", "principal")), None)
-    resolved = await merchants.resolve(connection, read.merchants) if read.merchants else []
+    resolved = await merchants.resolve(connection, read.merchants, house.merchant_scorecard) if read.merchants else []
     merchant_id = resolved[0].merchant_id if resolved else None
     features = incidents.features(read, merchant_id)
     earlier = await _earlier(connection, filer, letter)
@@ -248,7 +257,7 @@ async def _triage(house: House, connection: Connection, read: ReadLetter, now: d
             name = written.name.core if written and written.name and written.stated else None
             title = incidents.title(read, name)
             matter.incident = await incidents.assign(
-                connection, matter.id, features, house.reader.tokeniser, title, counted=letter.history
+                connection, matter.id, features, house.reader.tokeniser, house.incident_scorecard, title, counted=letter.history
             )
         incident_id = matter.incident.incident_id if matter.incident else matter.original and matter.original["incident_id"]
         if incident_id and matter.lane == "complaint":
@@ -443,6 +452,8 @@ def _rows(
                 "amount_fen": read.amount_fen, "reading": stored_reading, "terms": to_array(read.terms),
                 "term_weights": to_array(read.terms.values()), "order_token": read.order_token,
                 "product_token": read.product_token, "lot_token": read.lot_token, "place_tokens": to_array(read.place_tokens),
+                "shop_token": read.shop_token, "name_tokens": to_array(sorted(read.names)), "city": read.city, "quarter": read.quarter,
+                "signature": to_array(read.signature), "compared": letter.history or copy or not read.signature,
                 "event_on": letter.body.event_date, "received_at": letter.received_at,
                 "event_at": letter.event_at, "history": letter.history, "merchant_id": resolved[0].merchant_id if resolved else None,
                 "copy_of": matter.original["id"] if copy else None, "state": state, "authority": "platform" if letter.history else "bureau",
@@ -483,8 +494,8 @@ def _rows(
                 "alternative": decided.alternative, "sign": decided.sign, "policy_hash": current.hash,
                 "law": calendar.law_of(received_on),
                 "parameters": {
-                    "linkage": house.scale.compiled.version, "incidents": incident_engine.PARAMETERS_VERSION,
-                    "merchants": merchant_engine.PARAMETERS_VERSION, **stored_reading["versions"],
+                    "linkage": house.scale.compiled.version, "incidents": house.incident_scorecard.version,
+                    "merchants": house.merchant_scorecard.version, **stored_reading["versions"],
                 },
             }
         )  # fmt: skip
@@ -573,6 +584,7 @@ async def open_for_human(house: House, connection: Connection, letter_id: uuid.U
                     "id": matter_id, "letter_id": letter_id, "sequence": 1, "lane": "complaint", "kind": "complaint", "kind_probability": 0,
                     "source": row["source"], "channel": row["channel"], "district": house.settings.jurisdiction, "issues": [], "demands": [],
                     "reading": {"missing": [], "dangers": []}, "terms": "{}", "term_weights": "{}", "place_tokens": "{}",
+                    "name_tokens": "{}", "city": "", "quarter": "", "signature": "{}", "compared": True,
                     "received_at": row["received_at"], "event_at": row["event_at"], "history": history, "state": state,
                     "authority": authority, "as_of": now, "track": "intake", "closed_at": now if history else None,
                 }

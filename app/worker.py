@@ -1,5 +1,5 @@
-"""The worker: untriaged letters, incident profiles, expired leases, deliveries, idle incidents, audit seals. Claim, do,
-repeat."""
+"""The worker: untriaged letters, incident profiles, expired leases, deliveries, idle incidents, bursts, audit seals. Claim,
+do, repeat."""
 
 import asyncio
 import logging
@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 
 import httpx
 
-from app import audit, complainants, deliveries, incidents, policy, work
+from app import audit, bursts, complainants, deliveries, incidents, policy, work
 from app.calendar import local_day
 from app.triage import House, triage_waiting
 
 _IDLE_SECONDS = 0.5
 _HOURLY_SECONDS = 3600.0
+_AGAIN_SECONDS = 60.0
 log = logging.getLogger(__name__)
 
 
@@ -26,6 +27,7 @@ async def run(house: House, *, stop: asyncio.Event) -> None:
         try:
             busy = await step(house)
             if time.monotonic() >= hourly_at:
+                hourly_at = time.monotonic() + _AGAIN_SECONDS  # should it fail: it is too much work to try at every round
                 await hourly(house)
                 hourly_at = time.monotonic() + _HOURLY_SECONDS
         except Exception as error:  # whatever it is, the next round may do better than no worker
@@ -95,3 +97,5 @@ async def fold(house: House, *, limit: int = 50) -> int:
 async def hourly(house: House) -> None:
     async with house.database.transaction() as connection:
         await incidents.close_idle(connection, datetime.now(UTC))
+    async with house.database.transaction() as connection:
+        await bursts.watch(connection, datetime.now(UTC), unplaced=house.settings.jurisdiction)

@@ -386,6 +386,7 @@ def pinyin(text: str) -> str:
     return " ".join("n" + s[1:] if s.startswith("l") else s for s in folded)
 
 
+@lru_cache(maxsize=200_000)
 def sound(name: str) -> str:
     """Character by character: in a name no word tells how a character is read."""
     return " ".join(map(pinyin, name))

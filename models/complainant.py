@@ -113,7 +113,10 @@ link_run = Table(
     instant("finished_at", nullable=True),
     instant("undone_at", nullable=True),
     Column("undone_by", Uuid, ForeignKey("link_run.id")),
-    CheckConstraint("kind IN ('relink', 'bridge', 'merge', 'split', 'pin', 'unpin', 'undo')", name="kind"),
+    CheckConstraint(
+        "kind IN ('relink', 'bridge', 'merge', 'split', 'move', 'pin', 'unpin', 'close', 'reopen', 'regroup', 'undo')",
+        name="kind",
+    ),
     info=KEEP,
 )
 

@@ -7,12 +7,14 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     ForeignKey,
     Index,
     Integer,
     SmallInteger,
     Table,
     Text,
+    UniqueConstraint,
     Uuid,
     text,
 )  # fmt: skip
@@ -32,6 +34,13 @@ incident = Table(
     instant("closed_at", nullable=True),
     Column("recurrence_of", Uuid, ForeignKey("incident.id")),
     Column("merged_into", Uuid, ForeignKey("incident.id")),
+    # Somebody was hurt or many were put at risk: open whatever the number.
+    Column("harm", Boolean, nullable=False, server_default=text("false")),
+    # A person closed or named it, or said what belongs to it: nothing automatic moves its members.
+    Column("closed_by", Text),
+    Column("titled_by", Text),
+    Column("pinned_by", Text),
+    Column("key_phrases", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     # Folded by the worker from memberships; reports count memberships themselves.
     Column("complaints", Integer, nullable=False),
     Column("people_complaints", Integer, nullable=False),
@@ -47,7 +56,9 @@ incident = Table(
     Column("term_weights", ARRAY(REAL), nullable=False),
     instant("created_at", now=True),
     CheckConstraint("state IN ('single', 'watch', 'open', 'closed')", name="state"),
+    CheckConstraint("scope IN ('shop', 'merchant', 'chain', 'area', 'lot')", name="scope"),
     Index("ix_incident_last_at", "last_at"),
+    Index("ix_incident_recurrence_of", "recurrence_of", postgresql_where=text("recurrence_of IS NOT NULL")),
     Index("ix_incident_uncounted", "id", postgresql_where=text("version <> counted_version")),
     info=KEEP,
 )
@@ -79,6 +90,7 @@ incident_membership = Table(
     instant("valid_from", now=True),
     instant("valid_to", nullable=True),
     CheckConstraint("origin IN ('auto', 'person')", name="origin"),
+    Index("ix_incident_membership_run_id", "run_id", postgresql_where=text("run_id IS NOT NULL")),
     Index("ix_incident_membership_current", "incident_id", "matter_id", postgresql_where=text("valid_to IS NULL")),
     Index("ix_incident_membership_unfolded", "incident_id", postgresql_where=text("NOT folded")),
     Index("ix_incident_membership_uncounted", "id", postgresql_where=text("NOT counted")),
@@ -88,5 +100,35 @@ incident_membership = Table(
         unique=True,
         postgresql_where=text("valid_to IS NULL AND is_primary"),
     ),
+    info=KEEP,
+)
+
+# What rises faster than chance. What was seen stays as it was when found; only last_on is written later.
+burst = Table(
+    "burst",
+    metadata,
+    uid(),
+    Column("kind", Text, nullable=False),
+    # Of the merchant, the product or the lot (keyed), the district, the problem.
+    Column("key", Text, nullable=False),
+    Column("first_on", Date, nullable=False),
+    Column("found_on", Date, nullable=False),
+    Column("last_on", Date),
+    Column("window_days", SmallInteger, nullable=False),
+    Column("people", Integer, nullable=False),
+    Column("expected", REAL, nullable=False),
+    Column("log10_tail", REAL, nullable=False),
+    Column("log10_threshold", REAL, nullable=False),
+    Column("base_per_day", REAL, nullable=False),
+    Column("factor", REAL, nullable=False),
+    Column("shape", REAL, nullable=False),
+    Column("new_series", Boolean, nullable=False),
+    Column("false_alarms_per_month", REAL, nullable=False),
+    instant("found_at", now=True),
+    Column("seen_by", Text),
+    instant("seen_at", nullable=True),
+    CheckConstraint("kind IN ('merchant', 'product', 'lot', 'district', 'problem')", name="kind"),
+    UniqueConstraint("kind", "key", "first_on"),
+    Index("ix_burst_found_on", "found_on"),
     info=KEEP,
 )

@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )  # fmt: skip
 
-from models.base import APPEND, KEEP, document, instant, metadata, uid
+from models.base import APPEND, FREE, KEEP, document, instant, metadata, uid
 
 matter = Table(
     "matter",
@@ -50,6 +50,16 @@ matter = Table(
     Column("product_token", BigInteger),
     Column("lot_token", BigInteger),
     Column("place_tokens", ARRAY(BigInteger), nullable=False),
+    Column("shop_token", BigInteger),
+    # Those of its words that no dictionary knows: they say who and where, the terms what.
+    Column("name_tokens", ARRAY(BigInteger), nullable=False, server_default=text("'{}'")),
+    # Where it happened, as incidents are compared: a city and a code or name in it; '' where nobody said.
+    Column("city", Text, nullable=False, server_default=text("''")),
+    Column("quarter", Text, nullable=False, server_default=text("''")),
+    # Keyed minima over its wording: near-identical texts share most of them (ml.text.signature).
+    Column("signature", ARRAY(BigInteger), nullable=False, server_default=text("'{}'")),
+    # False until the worker has looked for texts like it.
+    Column("compared", Boolean, nullable=False, server_default=text("true")),
     Column("event_on", Date),
     instant("received_at"),
     instant("event_at"),
@@ -69,6 +79,7 @@ matter = Table(
     UniqueConstraint("letter_id", "sequence"),
     CheckConstraint("lane IN ('complaint', 'report', 'other')", name="lane"),
     Index("ix_matter_event_at", "event_at", "id"),
+    Index("ix_matter_uncompared", "id", postgresql_where=text("NOT compared")),
     Index("ix_matter_merchant_id_received_at", "merchant_id", "received_at"),
     info=KEEP,
 )
@@ -173,6 +184,17 @@ state_change = Table(
     instant("at"),
     Column("note", Text),
     info=APPEND,
+)
+
+# Bands of signatures: by them a near-identical text is found again, whoever wrote it and about whom.
+signature_key = Table(
+    "signature_key",
+    metadata,
+    Column("token", BigInteger, primary_key=True),
+    Column("matter_id", Uuid, ForeignKey("matter.id", deferrable=True, initially="DEFERRED"), primary_key=True),
+    instant("at"),
+    Index("ix_signature_key_token_at", "token", "at"),
+    info=FREE,
 )
 
 # R1..R8: what repeats, with evidence. A finding is never a mark on a person.

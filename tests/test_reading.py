@@ -244,10 +244,12 @@ def test_the_fast_tokenizer_cuts_as_the_reference(tmp_path_factory: pytest.TempP
 @pytest.mark.parametrize(
     ("written", "core", "city"),
     [
-        ("武汉市江汉区桂禾坊餐饮管理有限公司", "桂禾坊", "武汉市"),
+        ("武汉市江汉区桂禾坊餐饮管理有限公司", "桂禾坊", "武汉"),
         ("桂禾坊（光谷店）", "桂禾坊", ""),
         ("桂禾坊火锅店", "桂禾坊", ""),
-        ("宜昌桂禾坊商贸有限公司", "桂禾坊", "宜昌市"),
+        ("宜昌桂禾坊商贸有限公司", "桂禾坊", "宜昌"),
+        ("阿坝藏族羌族自治州桂禾坊商贸有限公司", "桂禾坊", "阿坝"),
+        ("桂禾坊食品（武汉）有限公司", "桂禾坊", "武汉"),
     ],
 )
 def test_merchant_names_are_taken_apart(written: str, core: str, city: str) -> None:
@@ -255,9 +257,14 @@ def test_merchant_names_are_taken_apart(written: str, core: str, city: str) -> N
     assert (found.core, found.city) == (core, city)
 
 
-def test_shops_and_brands_that_run_together() -> None:
-    whole, short = merchants.parse_name("星福工业北路店"), merchants.parse_name("星福商贸")
-    assert merchants.compare(whole, "", short, "", same_uscc=None, same_phone=False).fields["brand"][0] == "prefix"
+@pytest.mark.parametrize(
+    ("written", "shop"),
+    [("星福工业北路店", "工业北路店"), ("星福（工业北路店）", "工业北路店"), ("星福商贸有限公司工业北路店", "工业北路店"), ("星福-工业北路店", "工业北路店")],
+)  # fmt: skip
+def test_shops_and_brands_that_run_together(written: str, shop: str) -> None:
+    found = merchants.parse_name(written)
+    assert "星福" in found.cores
+    assert found.shop == shop
 
 
 @given(st.text(max_size=100))

@@ -1,4 +1,4 @@
-"""The analysts' side: people, incidents, merchants, reports, codes."""
+"""The analysts' side: people, incidents, merchants, alerts, reports, codes."""
 
 import csv
 import io
@@ -8,11 +8,13 @@ from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
 
-from app import audit, codes, complainants, incidents, merchants, reports
-from app.api.common import PROBLEMS, Caller, InHouse, answer, lanes, plain
-from app.errors import Invalid
+from app import audit, bursts, codes, complainants, incidents, merchants, reports
+from app.api.common import PROBLEMS, Caller, InHouse, answer, cursor, lanes, plain, read_cursor
+from app.errors import Invalid, NotFound
 from app.identity import Principal
+from app.intake import Clean
 
 router = APIRouter(prefix="/v1", tags=["analysis"], responses=PROBLEMS)
 
@@ -59,6 +61,43 @@ async def get_merchant(house: InHouse, principal: Caller, merchant_id: uuid.UUID
         found = await merchants.read(connection, merchant_id, lanes=lanes(principal), jurisdictions=principal.jurisdictions)
         await audit.record(connection, principal.subject, "read", "merchant", [merchant_id])
     return answer(found)
+
+
+@router.get("/alerts")
+async def list_alerts(
+    house: InHouse, principal: Caller, kind: Literal["merchant", "product", "lot", "district", "problem"] | None = None,
+    running: Annotated[bool, Query(alias="open", description="Only those that go on")] = False,
+    first: Annotated[date | None, Query(alias="from", description="First day of finding, Asia/Shanghai")] = None,
+    last: Annotated[date | None, Query(alias="to", description="Last day of finding, included")] = None,
+    after: Annotated[str | None, Query(alias="cursor")] = None, limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> Response:  # fmt: skip
+    """预警: what rises faster than chance, newest first, where a complaint of it lies in the caller's places. people and expected are
+    of all places when it was found; complaints and incidents of the caller's places, until now or its end. log10_tail: how unlikely."""
+    principal.require("analyst", "supervisor")
+    async with house.database.reading(house.settings.report_timeout_seconds) as connection:
+        items, more = await bursts.alerts(
+            connection, jurisdictions=principal.jurisdictions, limit=limit, kind=kind, running=running, first=first, last=last,
+            after=read_cursor(after),
+        )  # fmt: skip
+    return answer({"items": items, "next_cursor": cursor(items[-1]["found_at"], items[-1]["id"]) if more else None})
+
+
+class _Seen(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    note: Annotated[Clean, Field(max_length=500, description="What came of it; kept with the act")] | None = None
+
+
+@router.post("/alerts/{alert_id}/seen")
+async def see_alert(house: InHouse, principal: Caller, alert_id: uuid.UUID, body: _Seen | None = None) -> Response:
+    """A person has looked. The first one stays as seen_by; every note is kept."""
+    principal.require("analyst", "supervisor")
+    async with house.database.reading(house.settings.report_timeout_seconds) as reading:
+        visible, _ = await bursts.alerts(reading, jurisdictions=principal.jurisdictions, limit=1, id=alert_id)
+    if not visible:
+        raise NotFound("no such alert")
+    async with house.database.transaction() as connection:
+        return answer(await bursts.see(connection, alert_id, principal, body.note if body else None))
 
 
 @router.get("/reports/incidents")
