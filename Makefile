@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
 
-.PHONY: run test test-slow lint train train-linkage bench bench-quality bench-petitions bench-reading bench-linkage bench-bursts locks env env-dev clean
+.PHONY: run test test-slow lint train train-linkage train-incidents bench bench-quality bench-petitions bench-reading bench-linkage bench-bursts locks env env-dev clean
 
 run: env
 	@exec setpriv --pdeathsig INT $(BIN)/triage serve
@@ -47,6 +47,14 @@ train-linkage: env-dev
 	$(BIN)/python -c "from pathlib import Path; from ml.synthetic.people import people, write; write(people(200_000, 7), Path('made-up-people-200000-7.parquet'))"
 	$(BIN)/triage train linkage ml/artifacts/linkage.json --file made-up-people-200000-7.parquet
 	rm made-up-people-200000-7.parquet
+
+# The shipped scorecards of merchants and incidents, from made-up streams and grievances. A deployment may train on its own.
+train-incidents: env-dev
+	$(BIN)/python -c "from pathlib import Path; from ml.synthetic.streams import stream, write; write(Path('made-up-stream.parquet'), stream(20_000, 7).rows)"
+	$(BIN)/python -c "from pathlib import Path; from ml.synthetic.streams import write; from ml.synthetic.grievances import grievances; write(Path('made-up-grievances.parquet'), grievances(6_000, 7))"
+	$(BIN)/triage train merchants ml/artifacts/merchants.json --file made-up-stream.parquet
+	$(BIN)/triage train incidents ml/artifacts/incidents.json --file made-up-stream.parquet --file made-up-grievances.parquet
+	rm made-up-stream.parquet made-up-grievances.parquet
 
 bench: env-dev
 	$(BIN)/python -m bench.service

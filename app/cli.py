@@ -274,6 +274,7 @@ def load_demo(
 
 
 Columns = Annotated[str | None, typer.Option(help="ours=theirs,...; several joined: name=first_name+surname")]
+Online = Annotated[bool, typer.Option("--online", help="One by one, in file order, as the service does, in a scratch database")]
 ParametersFile = Annotated[
     Path | None, typer.Option(help="Parameters of `triage train linkage`; default: trained on the file itself, without labels")
 ]
@@ -282,8 +283,7 @@ ParametersFile = Annotated[
 @link_app.command("complainants")
 def link_complainants(
     file: Annotated[Path, typer.Argument(help="CSV, Parquet, XLSX or JSONL")], out: Annotated[Path, typer.Argument(help="CSV: record_id,cluster_id")],
-    columns: Columns = None, parameters: ParametersFile = None,
-    online: Annotated[bool, typer.Option("--online", help="One by one, in file order, as the service does, in a scratch database")] = False,
+    columns: Columns = None, parameters: ParametersFile = None, online: Online = False,
 ) -> None:  # fmt: skip
     """Finds who is one person among the records of a file."""
     from app import linking
@@ -295,6 +295,76 @@ def link_complainants(
             file, out, columns=linking.parse_columns(columns), parameters=given, online=online, progress=bars
         )
     console.print(f"{found[0]} records, {found[1]} complainants; written to {out}")
+
+
+@link_app.command("merchants")
+def link_merchants(
+    file: Annotated[Path, typer.Argument(help="CSV, Parquet, XLSX or JSONL")], out: Annotated[Path, typer.Argument(help="CSV: record_id,cluster_id")],
+    columns: Columns = None, online: Online = False,
+    scorecard: Annotated[Path | None, typer.Option(help="Of `triage train merchants`; default: the shipped one")] = None,
+) -> None:  # fmt: skip
+    """Finds which merchant each complaint of a file means. cluster_id is empty where it names nobody that can be told."""
+    from app import linking, matching
+    from ml import merchants as engine
+    from ml.scorecards import Scorecard
+
+    card = Scorecard.load(scorecard) if scorecard else engine.shipped_scorecard()
+    with _Bars() as bars:
+        found = matching.link_merchants(
+            file,
+            out,
+            columns=linking.parse_columns(columns, tuple(matching.FIELDS)),
+            scorecard=card,
+            online=online,
+            progress=bars,
+        )
+    console.print(f"{found[0]} complaints, {found[1]} merchants; written to {out}")
+
+
+@link_app.command("incidents")
+def link_incidents(
+    file: Annotated[Path, typer.Argument(help="CSV, Parquet, XLSX or JSONL")], out: Annotated[Path, typer.Argument(help="CSV: record_id,cluster_id")],
+    columns: Columns = None, online: Online = False,
+    scorecard: Annotated[Path | None, typer.Option(help="Of `triage train incidents`; default: the shipped one")] = None,
+) -> None:  # fmt: skip
+    """Finds which complaints of a file are about one incident; a complaint that stands alone is one of its own."""
+    from app import linking, matching
+    from ml import incidents as engine
+    from ml import merchants
+    from ml.scorecards import Scorecard
+
+    card = Scorecard.load(scorecard) if scorecard else engine.shipped_scorecard()
+    with _Bars() as bars:
+        found = matching.link_incidents(
+            file, out, columns=linking.parse_columns(columns, tuple(matching.FIELDS)), merchant_scorecard=merchants.shipped_scorecard(),
+            scorecard=card, online=online, progress=bars,
+        )  # fmt: skip
+    console.print(f"{found[0]} complaints, {found[1]} incidents; written to {out}")
+
+
+Labelled = Annotated[list[Path], typer.Option("--file", help="A file whose truth is known; may be given again")]
+
+
+@train_app.command("merchants")
+def train_merchants(out: Annotated[Path, typer.Argument(help="JSON to write: bits per level, readable")], file: Labelled) -> None:
+    """Learns how to tell merchants from files with a column merchant_id. Use it with TRIAGE_MERCHANTS=OUT."""
+    from app import matching
+
+    with _Bars() as bars:
+        out.write_text(matching.train_merchants(file, progress=bars).to_json(), "utf-8")
+    console.print(f"written to {out}")
+
+
+@train_app.command("incidents")
+def train_incidents(out: Annotated[Path, typer.Argument(help="JSON to write: bits per level, readable")], file: Labelled) -> None:
+    """Learns how to tell incidents from files with a column incident_id. Use it with TRIAGE_INCIDENTS=OUT."""
+    from app import matching
+    from ml import merchants
+
+    with _Bars() as bars:
+        made = matching.train_incidents(file, merchants.shipped_scorecard(), progress=bars)
+        out.write_text(made.to_json(), "utf-8")
+    console.print(f"written to {out}")
 
 
 @train_app.command("linkage")
@@ -335,22 +405,46 @@ def _trained_on_store(bars: Callable[[str, int, int], None]) -> Any:
     return found[0]
 
 
+Found = Annotated[Path, typer.Argument(help="record_id,cluster_id, as `triage link` writes it")]
+TruthFile = Annotated[Path | None, typer.Option("--truth", help="A file with the records' true cluster")]
+Against = Annotated[
+    Path | None, typer.Option(help="Another clustering of the same records: online against batch, before against after")
+]
+
+
 @evaluate_app.command("linkage")
 def evaluate_linkage(
-    found: Annotated[Path, typer.Argument(help="record_id,cluster_id, as `triage link` writes it")],
-    truth: Annotated[Path | None, typer.Option(help="A file with the records' true cluster")] = None,
-    truth_column: Annotated[str, typer.Option(help="Its column")] = "person_id",
-    against: Annotated[Path | None, typer.Option(help="Another clustering of the same records: online against batch, before against after")] = None,
+    found: Found, truth: TruthFile = None, truth_column: Annotated[str, typer.Option(help="Its column")] = "person_id", against: Against = None
 ) -> None:  # fmt: skip
     """Pair and B-cubed precision, recall and F1, the largest cluster; against another clustering co-clustered-pair F1 and the share of
     records that kept their cluster's id. JSON on standard output."""
+    _evaluate(found, truth, [truth_column, "person_id", "cluster_id", "cluster"], against)
+
+
+@evaluate_app.command("incidents")
+def evaluate_incidents(
+    found: Found, truth: TruthFile = None, truth_column: Annotated[str, typer.Option(help="Its column")] = "incident_id", against: Against = None
+) -> None:  # fmt: skip
+    """The same of incidents."""
+    _evaluate(found, truth, [truth_column, "incident_id", "cluster_id", "cluster"], against)
+
+
+@evaluate_app.command("merchants")
+def evaluate_merchants(
+    found: Found, truth: TruthFile = None, truth_column: Annotated[str, typer.Option(help="Its column")] = "merchant_id", against: Against = None
+) -> None:  # fmt: skip
+    """The same of merchants, over the complaints for which one was found."""
+    _evaluate(found, truth, [truth_column, "merchant_id", "cluster_id", "cluster"], against)
+
+
+def _evaluate(found: Path, truth: Path | None, columns: list[str], against: Path | None) -> None:
     from app import linking
     from ml import evaluation
 
-    clusters = linking.read_clusters(found, ["cluster_id"])
+    clusters = {r: c for r, c in linking.read_clusters(found, ["cluster_id"]).items() if c}
     report: dict[str, Any] = {"records": len(clusters)}
     if truth is not None:
-        true = linking.read_clusters(truth, [truth_column, "person_id", "cluster_id", "cluster"])
+        true = linking.read_clusters(truth, columns)
         both = [r for r in clusters if r in true]
         if not both:
             raise typer.BadParameter("no record id stands in both files")

@@ -31,21 +31,23 @@ from ml.batch import Progress, Records, quiet
 from ml.linkage import Parameters
 from ml.tokens import PERSON_FIELDS, Tokeniser, Tokens, keys_among
 
-_IDS = ("record_id", "id", "rec_id", "cid", "unique_id", "external_id", "登记编号", "工单编号", "编号")
-_TIMES = ("filed_at", "received_at", "登记时间", "来电时间", "受理时间")
+_IDS = ("record_id", "id", "rec_id", "cid", "unique_id", "external_id", "登记编号", "工单编号", "留言编号", "编号")
+_TIMES = ("filed_at", "received_at", "登记时间", "来电时间", "受理时间", "留言时间")
 _CHUNK = 20_000
+_PERSON = {name: (name,) for name in PERSON_FIELDS}
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A file as Parquet with our column names: record_id, day, and those of PERSON_FIELDS that it has. known: their names."""
+    """A file as Parquet with our column names: record_id, day, second (since 1970, NULL where the file says no time), and those of the
+    wanted fields that it has. known: their names."""
 
     path: Path
     known: tuple[str, ...]
     ids: list[str]
 
 
-def parse_columns(given: str | None) -> dict[str, tuple[str, ...]]:
+def parse_columns(given: str | None, fields: Sequence[str] = PERSON_FIELDS) -> dict[str, tuple[str, ...]]:
     """`name=first_name+surname,phone=tel`: ours -> theirs, joined by a space where several."""
     found = {}
     for pair in (given or "").split(","):
@@ -53,14 +55,16 @@ def parse_columns(given: str | None) -> dict[str, tuple[str, ...]]:
             continue
         ours, equals, theirs = pair.partition("=")
         name = {"id": "record_id"}.get(ours.strip(), ours.strip())
-        if not equals or name not in ("record_id", "filed_at", *PERSON_FIELDS):
-            known = ", ".join(("record_id", "filed_at", *PERSON_FIELDS))
+        if not equals or name not in ("record_id", "filed_at", *fields):
+            known = ", ".join(("record_id", "filed_at", *fields))
             raise Invalid.field("columns", f"{pair!r} is not ours=theirs with ours one of {known}")
         found[name] = tuple(t.strip() for t in theirs.split("+"))
     return found
 
 
-def prepare(file: Path, columns: Mapping[str, tuple[str, ...]], folder: Path) -> Table:
+def prepare(
+    file: Path, columns: Mapping[str, tuple[str, ...]], folder: Path, fields: Mapping[str, Sequence[str]] = _PERSON
+) -> Table:  # fmt: skip
     """Raises Invalid for a file that can't be read, columns it lacks, no column that says anything, ids that are missing or
     come twice."""
     con = duckdb.connect()
@@ -69,17 +73,18 @@ def prepare(file: Path, columns: Mapping[str, tuple[str, ...]], folder: Path) ->
     headers = {str(row[0]): str(row[1]) for row in con.execute("DESCRIBE given").fetchall()}
     if missing := sorted({c for theirs in columns.values() for c in theirs} - set(headers)):
         raise Invalid.field("columns", f"{', '.join(missing)} not in the file; it has {', '.join(headers)}")
-    chosen = {n: (n,) for n in PERSON_FIELDS if n in headers} | dict(columns)
+    chosen = {ours: (t,) for ours, names in fields.items() for t in names if t in headers} | dict(columns)
     identifier = chosen.pop("record_id", None) or next(((n,) for n in _IDS if n in headers), None)
     filed = chosen.pop("filed_at", None) or next(((n,) for n in _TIMES if n in headers), None)
     if not chosen:
-        raise Invalid.field("columns", f"none of {', '.join(PERSON_FIELDS)} among {', '.join(headers)}; name them with --columns")
+        raise Invalid.field("columns", f"none of {', '.join(fields)} among {', '.join(headers)}; name them with --columns")
     said = {ours: " || ' ' || ".join(f"coalesce({_text(t)}, '')" for t in theirs) for ours, theirs in chosen.items()}
-    day = f"coalesce(datediff('day', DATE '1970-01-01', try_cast({_quoted(filed[0])} AS TIMESTAMP)), 0)" if filed else "0"
+    moment = _moment(filed[0]) if filed else "NULL::TIMESTAMP"
+    day = f"coalesce(datediff('day', DATE '1970-01-01', {moment}), 0)"
     number = _text(identifier[0]) if identifier else "(row_number() OVER ())::VARCHAR"
     path = folder / "records.parquet"
     con.execute(
-        f"COPY (SELECT {number} AS record_id, {day} AS day, {', '.join(f'{sql} AS {ours}' for ours, sql in said.items())} FROM given) "
+        f"COPY (SELECT {number} AS record_id, {day} AS day, epoch({moment})::BIGINT AS second, {', '.join(f'{sql} AS {ours}' for ours, sql in said.items())} FROM given) "
         f"TO '{_escaped(path)}' (FORMAT parquet)"
     )
     ids = [r[0] for r in con.execute(f"SELECT record_id FROM '{_escaped(path)}'").fetchall()]
@@ -114,6 +119,11 @@ def _source(con: duckdb.DuckDBPyConnection, file: Path, folder: Path) -> str:
     return f"read_csv('{_escaped(plain)}', all_varchar = true, header = true)"
 
 
+def _moment(column: str) -> str:
+    formats = "['%Y/%m/%d %H:%M:%S', '%Y/%m/%d %H:%M', '%Y/%m/%d', '%Y年%m月%d日']"
+    return f"coalesce(try_cast({_quoted(column)} AS TIMESTAMP), try_strptime({_quoted(column)}::VARCHAR, {formats}))"
+
+
 def _quoted(column: str) -> str:
     return '"' + column.replace('"', '""') + '"'
 
@@ -129,14 +139,14 @@ def _escaped(path: Path) -> str:
 _KEYED = hashlib.blake2b(key=b"tokens of a file, never stored", digest_size=8)
 
 
-def _mac(message: bytes) -> bytes:
+def file_mac(message: bytes) -> bytes:
     made = _KEYED.copy()
     made.update(message)
     return made.digest()
 
 
 # Tokens of files live as long as the command: a fixed key, so the same file gives the same clusters in the same order.
-SCRATCH = Tokeniser(_mac, use_devices=True)
+SCRATCH = Tokeniser(file_mac, use_devices=True)
 
 
 def tokenise(table: Table, folder: Path, *, progress: Progress = quiet) -> Records:
@@ -238,7 +248,7 @@ async def feed_all(
 
 @asynccontextmanager
 async def scratch_database(folder: Path) -> AsyncIterator[Database]:
-    """An empty database of our schema on a bundled PostgreSQL of its own, gone with the folder. Records need no letter in it."""
+    """An empty database of our schema on a bundled PostgreSQL of its own, gone with the folder. Records need no letter in it, members no matter."""
     bundled = EmbeddedPostgres(folder / "scratch")
     bundled.start()
     owner = Database(bundled.url("owner"), pool_size=1)
@@ -246,6 +256,7 @@ async def scratch_database(folder: Path) -> AsyncIterator[Database]:
         await asyncio.to_thread(migrate, bundled.url("owner"))
         async with owner.connection() as connection:
             await connection.execute("ALTER TABLE complainant_record DROP CONSTRAINT fk_complainant_record_letter_id")
+            await connection.execute("ALTER TABLE incident_membership DROP CONSTRAINT fk_incident_membership_matter_id")
             await connection.execute("ALTER DATABASE triage SET synchronous_commit = off")
         database = Database(bundled.url("app"), pool_size=2)
         try:

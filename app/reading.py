@@ -14,12 +14,12 @@ from app.calendar import local_day
 from app.codes import find_district, own_code, region_name
 from app.database import Connection
 from app.intake import Categories, Letter
-from app.privacy import Vault
 from ml import merchants, text
 from ml.facts import named_places
 from ml.merchants import Mention, MerchantName
 from ml.reading import SEVERITIES, Reading
-from ml.tokens import Tokeniser, Tokens, read_phones
+from ml.text import Term
+from ml.tokens import Mac, Tokeniser, Tokens, read_phones
 
 _PRIOR_TEXTS = 2000  # how many texts the general dictionary counts for, against those seen
 _SAFETY_GOODS = frozenset({"食品", "餐饮和住宿", "药械妆"})
@@ -47,7 +47,7 @@ class WrittenMerchant:
 
 @dataclass(frozen=True, slots=True)
 class ReadLetter:
-    """terms: keyed term -> weight in bits, of the masked text; names: those no dictionary knows. people: (role, tokens) of
+    """terms: keyed term -> weight in bits, of the masked text; names: those no dictionary knows; words: what they were weighed from. people: (role, tokens) of
     whoever gave anything. places: named ones. city, quarter: where it happened, or where the complainant lives. shop_token: of the
     shop named. third_party: spans of personal data that are not the complainant's own. signature: of the wording as a whole."""
 
@@ -57,6 +57,7 @@ class ReadLetter:
     third_party: tuple[tuple[int, int], ...]
     terms: dict[int, float]
     names: frozenset[int]
+    words: Mapping[int, Term]
     order_token: int | None
     lot_token: int | None
     product_token: int | None
@@ -133,13 +134,22 @@ class TermFrequencies:
     def weight(self, token: int, prior_rate: float) -> float:
         return text.weight((self.counts.get(token, 0) + _PRIOR_TEXTS * prior_rate) / (self.matters + _PRIOR_TEXTS))
 
+    def weigh(self, words: Mapping[int, Term]) -> dict[int, float]:
+        """Keyed term -> weight in bits."""
+        return {t: round(self.weight(t, word.rate) * word.emphasis, 2) for t, word in words.items()}
+
+    def add(self, words: Mapping[int, Term]) -> None:
+        self.matters += 1
+        for token in words:
+            self.counts[token] = self.counts.get(token, 0) + 1
+
 
 class Reader:
     """code_map: (list of another system, its code) -> our code; read from the database now and then."""
 
-    def __init__(self, vault: Vault, *, use_devices: bool = False) -> None:
-        self.tokeniser = Tokeniser(vault.mac, use_devices=use_devices)
-        self.signer = text.Signer(vault.mac)
+    def __init__(self, mac: Mac, *, use_devices: bool = False) -> None:
+        self.tokeniser = Tokeniser(mac, use_devices=use_devices)
+        self.signer = text.Signer(mac)
         self.frequencies = TermFrequencies()
         # Sounds of the brands that are known: a text is looked through for them.
         self.brands: set[str] = set()
@@ -166,7 +176,7 @@ class Reader:
             *(r.address or r.name or "" for r in body.respondents), reading.said[:400],
             (complainant.city or "") + (complainant.district or ""), complainant.address or "",
         )  # fmt: skip
-        terms, names = self._weigh(reading.said)
+        words = self._words(reading.said)
         city, quarter = _where(letter, district)
         product = self.tokeniser.opaque("product", body.product.strip()) if body.product else None
         written = self._merchants(letter, reading, home=merchants.bare_city(city), product=product)
@@ -176,8 +186,9 @@ class Reader:
             reading=reading,
             places=tuple(places),
             third_party=_third_party(letter, reading),
-            terms=terms,
-            names=names,
+            terms=self.frequencies.weigh(words),
+            names=frozenset(t for t, word in words.items() if word.name),
+            words=words,
             order_token=self.tokeniser.opaque("order", str(order).strip().upper()) if order else None,
             lot_token=self.tokeniser.opaque("lot", str(lot).strip().upper()) if lot else None,
             product_token=product,
@@ -201,21 +212,18 @@ class Reader:
                 found[name] = code
         return found
 
-    def _weigh(self, masked: str) -> tuple[dict[int, float], frozenset[int]]:
-        """(keyed term -> weight in bits, those that are names)"""
+    def _words(self, masked: str) -> dict[int, Term]:
+        """Keyed term -> what is known of it."""
         tokens = self._term_tokens
         if len(tokens) > 300_000:
             tokens.clear()
-        weighed: dict[int, float] = {}
-        names: list[int] = []
+        found: dict[int, Term] = {}
         for word, term in text.terms(masked).items():
             token = tokens.get(word)
             if token is None:
                 token = tokens[word] = self.tokeniser.opaque("term", word)
-            weighed[token] = round(self.frequencies.weight(token, term.rate) * term.emphasis, 2)
-            if term.name:
-                names.append(token)
-        return weighed, frozenset(names)
+            found[token] = term
+        return found
 
     def words(self, letter: Letter, tokens: Container[int]) -> dict[int, str]:
         """Readable words behind some of a letter's terms: titles need them, storage does not."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import asyncpg
 
-from app import calendar, cases, codes, complainants, deliveries, directories, incidents, intake, merchants, policy, privacy, work
+from app import calendar, cases, codes, complainants, deliveries, directories, incidents, intake, merchants, policy, portraits, privacy, work
 from app.calendar import Calendar, local_day
 from app.codes import region_name
 from app.complainants import Linked
@@ -61,7 +61,7 @@ class House:
 
     @classmethod
     async def open(cls, settings: Settings, database: Database, vault: Vault) -> "House":
-        reader = Reader(vault, use_devices=settings.use_devices)
+        reader = Reader(vault.mac, use_devices=settings.use_devices)
         parameters = linkage.load(settings.linkage) if settings.linkage else linkage.shipped_parameters()
         scale = complainants.Scale.of(parameters, 0)
         house = cls(
@@ -255,7 +255,7 @@ async def _triage(house: House, connection: Connection, read: ReadLetter, now: d
         else:
             written = resolved[0].written if resolved else None
             name = written.name.core if written and written.name and written.stated else None
-            title = incidents.title(read, name)
+            title = portraits.title(read, name)
             matter.incident = await incidents.assign(
                 connection, matter.id, features, house.reader.tokeniser, house.incident_scorecard, title, counted=letter.history
             )

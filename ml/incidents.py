@@ -16,6 +16,8 @@ from typing import Any
 from ml.linkage import Evidence
 from ml.scorecards import Orders, Scorecard
 
+# Log-odds from which a matter joins: a shade under even, for those who come after are weighed against a fuller profile.
+THRESHOLD_BITS = -0.5
 PROFILE_TERMS = 80
 PROFILE_NAMES = 16
 KEY_TERMS = 6
