@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
 
-.PHONY: run test test-slow lint train train-linkage train-incidents bench bench-quality bench-petitions bench-reading bench-linkage bench-bursts locks env env-dev clean
+.PHONY: run test test-slow lint train train-linkage train-incidents bench bench-quality bench-petitions bench-reading bench-linkage bench-bursts bench-streams locks env env-dev clean
 
 run: env
 	@exec setpriv --pdeathsig INT $(BIN)/triage serve
@@ -72,6 +72,9 @@ bench-reading: env-dev
 bench-linkage: env-dev
 	$(UV) pip install --quiet --require-hashes -r requirements-peer.txt
 	$(BIN)/python -m bench.linkage $(if $(FILE),--file $(FILE)) $(if $(HISTORICAL),--historical $(HISTORICAL))
+
+bench-streams: env-dev
+	$(BIN)/python -m bench.streams $(FILE)
 
 bench-bursts: env-dev
 	$(BIN)/python -m bench.bursts

@@ -22,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
-from app import calendar, codes, complainants, correcting, identity, importers, importing, policy, reports, supervisor
+from app import calendar, codes, complainants, correcting, identity, importers, importing, incidents, policy, reports, supervisor
 from app import demo as demonstration
 from app.calendar import SHANGHAI
 from app.database import Database
@@ -496,6 +496,36 @@ def relink(
 
 
 @app.command()
+def regroup(
+    undo: Annotated[str | None, typer.Option(help="Take a run back as a whole, by its id")] = None,
+    actor: Annotated[str, typer.Option(help="Who runs it, for the record")] = "cli:regroup",
+) -> None:
+    """Decides anew what is one incident, over all that is open. Ids stay, corrections bind, the service goes on meanwhile."""
+    from app import regrouping
+
+    async def run(house: House) -> None:
+        if undo is not None:
+            try:
+                run_id = uuid.UUID(undo)
+            except ValueError:
+                raise typer.BadParameter("--undo takes a run's id") from None
+            async with house.database.transaction() as connection:
+                done = await incidents.undo(connection, house.reader.tokeniser, run_id, actor=actor)
+            console.print(
+                f"{done['matters']} matters back where they were, {done['left']} moved since and left; run {done['undo_id']}"
+            )
+            return
+        with _Bars() as bars:
+            done = await regrouping.regroup(house, actor=actor, progress=bars)
+        console.print(
+            f"{done['matters']} matters: {done['moved']} moved, {done['merged']} incidents merged, {done['opened']} opened, "
+            f"{done['skipped']} groups left to the next run; undo with --undo {done['run_id']}"
+        )
+
+    _in_house(run)
+
+
+@app.command()
 def retokenise() -> None:
     """Makes tokens of another version or key anew. Beside the service; a killed run goes on where it stopped."""
     from app import relinking
@@ -509,6 +539,38 @@ def retokenise() -> None:
 
 
 # -- files in and out
+
+
+@app.command("import-merchants")
+def import_merchants(
+    file: Annotated[
+        Path, typer.Argument(help="CSV, XLSX or JSONL: 统一社会信用代码, 名称, 别名, 曾用名, 门店, 连锁, 行业, 城市, ODR状态")
+    ],
+    source: Annotated[str, typer.Option(help="Where the register comes from")],
+    problems: Annotated[Path | None, typer.Option(help="Write what could not be taken to this CSV: line, field, message")] = None,
+) -> None:
+    """Loads a register of merchants with their names and shops; loading it again updates. Complaints find them by any name."""
+    from app import registering
+
+    async def run(house: House) -> None:
+        with _Bars() as bars:
+            done = await registering.load_register(house, file, source=source, actor=f"import:{source}", progress=bars)
+        console.print(
+            f"{done.rows} rows: {done.opened} opened, {done.taken_over} taken over from complaints, {done.updated} updated, "
+            f"{done.unchanged} as they were, {done.rejected} rejected",
+            soft_wrap=True,
+        )
+        for one in done.problems[:20]:
+            console.print(f"  line {one.line} {one.field}: {one.message}", soft_wrap=True)
+        for line, merchant_id in done.doubles[:20]:
+            console.print(
+                f"  line {line}: merchant {merchant_id}, opened by complaints, looks the same; merge it if it is", soft_wrap=True
+            )
+        if problems is not None:
+            rows = [[p.line, p.field, p.message] for p in done.problems]
+            _write(problems, ["line", "field", "message"], rows)
+
+    _in_house(run)
 
 
 @app.command("import")

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from app import runs
 from app.database import STAGE_PERSON, Connection, lock, to_array, to_json
-from app.errors import Conflict, NotFound
+from app.errors import NotFound
 from app.identity import new_id
+from app.runs import Moved
 from ml import linkage
 from ml.linkage import COUNTED, Compiled, Evidence, Parameters, Profile
 from ml.tokens import KEY_FIELDS, TOKEN_VERSION, Field, Tokens, keys_among
@@ -27,12 +29,6 @@ _ATTEMPTS = 5
 _SHARED_DAYS = 365
 _DAY = 86_400
 _EVER = 1_000_000
-
-
-class Moved(Conflict):
-    """Somebody else moved these records meanwhile."""
-
-    title = "The records were moved meanwhile"
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,12 +215,12 @@ async def _bridge(
         moving = await connection.fetch(
             "SELECT record_id FROM complainant_membership WHERE complainant_id = $1 AND valid_to IS NULL", goes
         )
-        run_id = await open_run(connection, "bridge", "triage", parameters={"linkage": scale.compiled.version})
+        run_id = await runs.open_run(connection, "bridge", "triage", parameters={"linkage": scale.compiled.version})
         shown_by = {"bridge": str(record_id), "joined": evidence.as_json()}
         await regroup(
             connection, run_id, {r["record_id"]: stays for r in moving}, origin="auto", actor="triage", evidence=shown_by
         )
-        await close_run(connection, run_id, {"merged": str(goes), "into": str(stays), "records": len(moving)})
+        await runs.close_run(connection, run_id, {"merged": str(goes), "into": str(stays), "records": len(moving)})
         kept = stays
         whole = Profile(
             whole.tokens | profile.tokens, key=kept, first_day=min(whole.first_day, profile.first_day),
@@ -293,23 +289,6 @@ async def recount_tokens(connection: Connection) -> None:
 
 
 # -- moving records: merges, splits, relinks and what undoes them
-
-
-async def open_run(
-    connection: Connection, kind: str, actor: str, *, reason: str | None = None, parameters: Mapping[str, Any] | None = None
-) -> uuid.UUID:  # fmt: skip
-    run_id = new_id()
-    await connection.execute(
-        "INSERT INTO link_run (id, kind, actor, reason, parameters) VALUES ($1, $2, $3, $4, $5)",
-        run_id, kind, actor, reason, to_json(parameters or {}),
-    )  # fmt: skip
-    return run_id
-
-
-async def close_run(connection: Connection, run_id: uuid.UUID, summary: Mapping[str, Any]) -> None:
-    await connection.execute(
-        "UPDATE link_run SET finished_at = clock_timestamp(), summary = $2 WHERE id = $1", run_id, to_json(summary)
-    )
 
 
 async def places(connection: Connection, records: Iterable[uuid.UUID]) -> dict[uuid.UUID, uuid.UUID]:
@@ -444,16 +423,12 @@ WHERE m.run_id = $1 ORDER BY m.record_id, m.valid_from DESC
 async def undo(connection: Connection, run_id: uuid.UUID, *, actor: str, reason: str | None = None) -> dict[str, Any]:
     """Everything a run moved goes back where it was, and what it said of records that must or cannot belong together is revoked.
     Records that somebody moved since stay where they are now. Raises NotFound, Conflict for a run that is undone already."""
-    run = await connection.fetchrow("SELECT kind, undone_at FROM link_run WHERE id = $1 FOR UPDATE", run_id)
+    run = await connection.fetchrow(
+        "SELECT id, kind, undone_at FROM link_run WHERE id = $1 AND object = 'complainant' FOR UPDATE", run_id
+    )
     if run is None:
         raise NotFound("no such run")
-    if run["undone_at"] is not None or run["kind"] == "undo":
-        raise Conflict("the run is undone already" if run["undone_at"] else "an undoing can't be undone; do the act again")
-    undoing = await open_run(connection, "undo", actor, reason=reason, parameters={"run_id": str(run_id)})
-    await connection.execute(
-        "UPDATE link_constraint SET revoked_at = clock_timestamp(), revoked_by = $2 WHERE run_id = $1 AND revoked_at IS NULL",
-        run_id, actor,
-    )  # fmt: skip
+    undoing = await runs.begin_undo(connection, run, of="complainant", actor=actor, reason=reason)
     if run["kind"] in ("pin", "unpin"):
         await connection.execute(
             "UPDATE complainant SET pinned_by = CASE WHEN $2 THEN NULL ELSE $3 END, pinned_at = CASE WHEN $2 THEN NULL ELSE clock_timestamp() END "
@@ -472,9 +447,8 @@ async def undo(connection: Connection, run_id: uuid.UUID, *, actor: str, reason:
             actor=actor,
             evidence={"undone": str(run_id)},
         )
-    await connection.execute("UPDATE link_run SET undone_at = clock_timestamp(), undone_by = $2 WHERE id = $1", run_id, undoing)
     summary = {"run_id": str(run_id), "records": moved, "left": len(rows) - len(back)}
-    await close_run(connection, undoing, summary)
+    await runs.close_run(connection, undoing, summary)
     return {"undo_id": undoing, **summary}
 
 
@@ -516,28 +490,6 @@ async def pin(connection: Connection, complainant_id: uuid.UUID, by: str | None)
     return status == "UPDATE 1"
 
 
-async def constrain(
-    connection: Connection, run_id: uuid.UUID, kind: str, pairs: Iterable[tuple[uuid.UUID, uuid.UUID]], actor: str, reason: str
-) -> None:  # fmt: skip
-    """kind: must or cannot. Between records: clusters die."""
-    await connection.executemany(
-        "INSERT INTO link_constraint (id, object, kind, first_id, second_id, actor, reason, run_id) "
-        "VALUES ($1, 'complainant', $2, $3, $4, $5, $6, $7)",
-        [(new_id(), kind, a, b, actor, reason, run_id) for a, b in pairs],
-    )
-
-
-async def revoke_between(
-    connection: Connection, some: Iterable[uuid.UUID], others: Iterable[uuid.UUID], kind: str, actor: str
-) -> None:  # fmt: skip
-    """What a person said before and now says otherwise."""
-    await connection.execute(
-        "UPDATE link_constraint SET revoked_at = clock_timestamp(), revoked_by = $4 WHERE object = 'complainant' AND kind = $3 "
-        "AND revoked_at IS NULL AND (first_id = ANY($1) AND second_id = ANY($2) OR first_id = ANY($2) AND second_id = ANY($1))",
-        list(some), list(others), kind, actor,
-    )  # fmt: skip
-
-
 async def outside(
     connection: Connection, run_id: uuid.UUID, lanes: Sequence[str], jurisdictions: Sequence[str]
 ) -> int | None:  # fmt: skip
@@ -551,21 +503,6 @@ async def outside(
         run_id, list(lanes), list(jurisdictions),
     )  # fmt: skip
     return None if not row["seen"] else row["every"] - row["seen"]
-
-
-_RUN_LIST = """
-SELECT id, object, kind, actor, reason, parameters, summary, started_at, finished_at, undone_at, undone_by FROM link_run
-WHERE object = 'complainant' AND ($1::text IS NULL OR kind = $1) AND ($2::timestamptz IS NULL OR (started_at, id) < ($2, $3))
-ORDER BY started_at DESC, id DESC LIMIT $4
-"""
-
-
-async def runs(
-    connection: Connection, *, kind: str | None, after: tuple[datetime, uuid.UUID] | None, limit: int
-) -> list[dict[str, Any]]:  # fmt: skip
-    """What moved records, newest first."""
-    at, last = after or (None, None)
-    return [dict(r) for r in await connection.fetch(_RUN_LIST, kind, at, last, limit)]
 
 
 # -- what people read

@@ -4,13 +4,14 @@ A corrected reading binds: the matter carries it from then on, the track is deci
 are tomorrow's training labels. A merge or a split binds as facts about records, because clusters die; it is a run of its own and
 can be undone as a whole."""
 
+import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from app import audit, calendar, cases, codes, complainants, deliveries, incidents, intake, policy, work
+from app import audit, calendar, cases, codes, complainants, deliveries, incidents, intake, merchants, policy, runs, work
 from app.calendar import local_day
 from app.codes import region_name
 from app.database import Connection
@@ -280,14 +281,14 @@ async def merge_people(
         if len(ids) < 2 or complainant_id in others:
             raise Invalid.field("others", "must name other complainants than this one")
         records = {one: await _records(connection, one, principal, lanes) for one in ids}
-        run_id = await complainants.open_run(connection, "merge", principal.subject, reason=reason)
+        run_id = await runs.open_run(connection, "merge", principal.subject, reason=reason)
         mine = records[complainant_id]
         moving = {r: complainant_id for other in ids[1:] for r in records[other]}
         # One of each to one of this: from then on they are one group whatever else joins it.
         pairs = [(mine[0], records[other][0]) for other in ids[1:]]
         every = {r for rs in records.values() for r in rs}
-        await complainants.revoke_between(connection, every, every, "cannot", principal.subject)
-        await complainants.constrain(connection, run_id, "must", pairs, principal.subject, reason)
+        await runs.revoke_between(connection, every, every, "cannot", principal.subject)
+        await runs.constrain(connection, run_id, "must", pairs, principal.subject, reason)
         await complainants.regroup(
             connection, run_id, moving, origin="person", actor=principal.subject, evidence={"reason": reason},
             expected={r: other for other in ids[1:] for r in records[other]},
@@ -310,14 +311,12 @@ async def split_people(
         staying = [r for r in records if r not in leaving]
         if not leaving or not staying:
             raise Invalid.field("records", "some must leave and some must stay")
-        run_id = await complainants.open_run(connection, "split", principal.subject, reason=reason)
+        run_id = await runs.open_run(connection, "split", principal.subject, reason=reason)
         opened = new_id()
-        await complainants.revoke_between(connection, leaving, staying, "must", principal.subject)
+        await runs.revoke_between(connection, leaving, staying, "must", principal.subject)
         # Those who leave belong together, and one of them is apart from each who stays: so all of them are.
-        await complainants.constrain(
-            connection, run_id, "must", [(leaving[0], r) for r in leaving[1:]], principal.subject, reason
-        )
-        await complainants.constrain(connection, run_id, "cannot", [(leaving[0], r) for r in staying], principal.subject, reason)
+        await runs.constrain(connection, run_id, "must", [(leaving[0], r) for r in leaving[1:]], principal.subject, reason)
+        await runs.constrain(connection, run_id, "cannot", [(leaving[0], r) for r in staying], principal.subject, reason)
         await complainants.regroup(
             connection, run_id, dict.fromkeys(leaving, opened), origin="person", actor=principal.subject, evidence={"reason": reason},
             expected=dict.fromkeys(leaving, complainant_id),
@@ -343,7 +342,7 @@ async def pin_person(
         if not await complainants.pin(connection, complainant_id, principal.subject if pinned else None):
             raise Conflict(f"the complainant is {'pinned already' if pinned else 'not pinned'}")
         kind = "pin" if pinned else "unpin"
-        run_id = await complainants.open_run(
+        run_id = await runs.open_run(
             connection, kind, principal.subject, reason=reason, parameters={"complainant_id": str(complainant_id)}
         )
         await _told(connection, run_id, principal, kind, [complainant_id], {"complainant_id": str(complainant_id)})
@@ -353,15 +352,22 @@ async def pin_person(
 async def undo_run(
     house: House, run_id: uuid.UUID, principal: Principal, *, reason: str, lanes: Sequence[str]
 ) -> dict[str, Any]:  # fmt: skip
-    """Takes a merge, a split, a bridge or a whole relink back. Who may not see all that it moved may not undo it."""
+    """Takes a merge, a split, a move, a bridge or a whole relink or regrouping back. Who may not see all that it moved may not undo it."""
     _require_person(principal)
     async with house.database.transaction() as connection:
-        outside = await complainants.outside(connection, run_id, lanes, principal.jurisdictions)
+        of = await connection.fetchval("SELECT object FROM link_run WHERE id = $1", run_id)
+        seen_from = {"incident": incidents.outside, "merchant": merchants.outside}.get(of, complainants.outside)
+        outside = await seen_from(connection, run_id, lanes, principal.jurisdictions)
         if outside is None:
             raise NotFound("no such run")
         if outside:
             raise Forbidden(f"the run moved records of {outside} matters outside your jurisdiction")
-        found = await complainants.undo(connection, run_id, actor=principal.subject, reason=reason)
+        if of == "incident":
+            found = await incidents.undo(connection, house.reader.tokeniser, run_id, actor=principal.subject, reason=reason)
+        elif of == "merchant":
+            found = await merchants.undo(connection, run_id, actor=principal.subject, reason=reason)
+        else:
+            found = await complainants.undo(connection, run_id, actor=principal.subject, reason=reason)
         await audit.record(connection, principal.subject, "undo", "link_run", [run_id], purpose=reason)
     return found
 
@@ -392,5 +398,227 @@ async def _records(
 async def _told(
     connection: Connection, run_id: uuid.UUID, principal: Principal, act: str, ids: Sequence[uuid.UUID], summary: Mapping[str, Any]
 ) -> None:  # fmt: skip
-    await complainants.close_run(connection, run_id, summary)
+    await runs.close_run(connection, run_id, summary)
     await audit.record(connection, principal.subject, act, "complainant", ids, purpose=str(run_id))
+
+
+# -- what is one incident
+
+
+async def merge_incidents(
+    house: House, incident_id: uuid.UUID, others: Sequence[uuid.UUID], principal: Principal, *, reason: str, lanes: Sequence[str]
+) -> dict[str, Any]:  # fmt: skip
+    """The others' complaints belong here, now and in every later pass. Gives {run_id, incident_id, matters}."""
+    _require_person(principal)
+    async with house.database.transaction() as connection:
+        ids = [incident_id, *dict.fromkeys(others)]
+        if len(ids) < 2 or incident_id in others:
+            raise Invalid.field("others", "must name other incidents than this one")
+        members = {one: await _members(connection, one, principal, lanes) for one in sorted(ids, key=str)}
+        mine = members[incident_id]
+        moving = {m: incident_id for other in ids[1:] for m in members[other]}
+        every = {m for ms in members.values() for m in ms}
+        run_id = await _begin(connection, "merge", principal, reason, [incident_id], {})
+        await runs.revoke_between(connection, every, every, "cannot", principal.subject, of="incident")
+        pairs = [(mine[0], members[other][0]) for other in ids[1:]]
+        await runs.constrain(connection, run_id, "must", pairs, principal.subject, reason, of="incident")
+        moved = await _move(house, connection, run_id, moving, principal, reason)
+        await _told_incidents(connection, run_id, principal, "merge", ids, {"incident_id": str(incident_id), "matters": moved})
+    return {"run_id": run_id, "incident_id": incident_id, "matters": moved}
+
+
+async def split_incident(
+    house: House, incident_id: uuid.UUID, chosen: incidents.Filter, principal: Principal, *, into: uuid.UUID | None, reason: str,
+    lanes: Sequence[str], expect: str | None,
+) -> dict[str, Any]:  # fmt: skip
+    """Takes the members that a filter picks out: into an incident of their own, or into another known one. They stay apart from those
+    who remain, in every later pass.
+
+    expect: the token of a preview. Without it nothing is done, and the answer says what would be touched: {matters, sample, token}. With
+    it the act touches exactly those members; Conflict where the filter picks others by now.
+    """
+    _require_person(principal)
+    async with house.database.transaction() as connection:
+        members = await _members(connection, incident_id, principal, lanes)
+        picked = await incidents.choose_members(connection, incident_id, chosen)
+        if chosen.matters is not None and (unknown := sorted({str(m) for m in chosen.matters} - {str(m) for m, _, _ in picked})):
+            raise Invalid.field("matters", f"not of this incident, or left out by the filter: {', '.join(unknown[:10])}")
+        leaving = [m for m, _, _ in picked]
+        token = hashlib.sha256("|".join(map(str, leaving)).encode()).hexdigest()[:32]
+        if expect is None:
+            return {"matters": len(leaving), "of": len(members), "sample": leaving[:20], "token": token}
+        if expect != token:
+            raise Conflict(f"the filter picks {len(leaving)} members by now, not those that were shown; look again")
+        staying = [m for m in members if m not in set(leaving)]
+        if not leaving:
+            raise Invalid.field("filter", "picks no member")
+        if into is None and not staying:
+            raise Invalid.field("filter", "picks every member: some must stay")
+        target, theirs = into or new_id(), []
+        if into is not None:
+            if into == incident_id:
+                raise Invalid.field("into", "must be another incident")
+            theirs = await _members(connection, into, principal, lanes)
+        kind = "move" if into else "split"
+        run_id = await _begin(connection, kind, principal, reason, [incident_id, *([into] if into else [])], {})
+        await runs.revoke_between(connection, leaving, staying, "must", principal.subject, of="incident")
+        await runs.revoke_between(connection, leaving, theirs, "cannot", principal.subject, of="incident")
+        together = [(leaving[0], m) for m in [*leaving[1:], *theirs[:1]]]
+        await runs.constrain(connection, run_id, "must", together, principal.subject, reason, of="incident")
+        await runs.constrain(
+            connection, run_id, "cannot", [(leaving[0], m) for m in staying], principal.subject, reason, of="incident"
+        )  # fmt: skip
+        moved = await _move(house, connection, run_id, dict.fromkeys(leaving, target), principal, reason)
+        if into is None:
+            await incidents.pin(connection, [target], principal.subject)
+        await _told_incidents(
+            connection, run_id, principal, kind, [incident_id, target], {"incident_id": str(target), "matters": moved}
+        )  # fmt: skip
+    return {"run_id": run_id, "incident_id": target, "matters": moved}
+
+
+async def close_incident(
+    house: House, incident_id: uuid.UUID, principal: Principal, *, closed: bool, reason: str, lanes: Sequence[str]
+) -> dict[str, Any]:  # fmt: skip
+    """Closes: what comes from now on is a recurrence of it. Or reopens: it takes new complaints again."""
+    _require_person(principal)
+    async with house.database.transaction() as connection:
+        await _members(connection, incident_id, principal, lanes)
+        state = await connection.fetchval("SELECT state FROM incident WHERE id = $1", incident_id)
+        if (state == "closed") == closed:
+            raise Conflict(f"the incident is {'closed already' if closed else 'not closed'}")
+        kind = "close" if closed else "reopen"
+        run_id = await runs.open_run(
+            connection, kind, principal.subject, of="incident", reason=reason, parameters={"incident_id": str(incident_id)}
+        )
+        await incidents.set_closed(connection, incident_id, principal.subject if closed else None)
+        await _told_incidents(connection, run_id, principal, kind, [incident_id], {"incident_id": str(incident_id)})
+    return {"run_id": run_id, "incident_id": incident_id, "closed": closed}
+
+
+async def _begin(
+    connection: Connection, kind: str, principal: Principal, reason: str, pinning: Sequence[uuid.UUID], parameters: Mapping[str, Any]
+) -> uuid.UUID:  # fmt: skip
+    """A run that pins the incidents it is about; its undoing unpins those that were not pinned before."""
+    pinned = await incidents.pin(connection, pinning, principal.subject)
+    return await runs.open_run(
+        connection,
+        kind,
+        principal.subject,
+        of="incident",
+        reason=reason,
+        parameters={**parameters, "pinned": [str(i) for i in pinned]},
+    )
+
+
+async def _move(
+    house: House, connection: Connection, run_id: uuid.UUID, target: Mapping[uuid.UUID, uuid.UUID], principal: Principal, reason: str
+) -> int:  # fmt: skip
+    return await incidents.regroup(
+        connection, house.reader.tokeniser, run_id, target, origin="person", actor=principal.subject, evidence={"reason": reason}
+    )
+
+
+async def _members(
+    connection: Connection, incident_id: uuid.UUID, principal: Principal, lanes: Sequence[str]
+) -> list[uuid.UUID]:  # fmt: skip
+    """The incident's matters, held. Raises NotFound for one the caller may not know of, Conflict for one that was merged away, Forbidden
+    where part of it lies outside his jurisdiction or what he may know."""
+    held = await incidents.hold(connection, incident_id)
+    if held is None:
+        raise NotFound(f"no such incident: {incident_id}")
+    if held.merged_into is not None:
+        raise Conflict(f"{incident_id} was merged into {held.merged_into}")
+    seen = [m for m in held.matters if m[2] in lanes]
+    if not any(principal.covers(district) for _, district, _ in seen):
+        raise NotFound(f"no such incident: {incident_id}")
+    # Whoever may not know of reports moves them along unseen (Art. 37); another place's complaints are not his to move.
+    if not all(principal.covers(district) for _, district, _ in held.matters):
+        raise Forbidden(f"{incident_id} has complaints outside your jurisdiction: a supervisor of the whole must decide")
+    return [m for m, _, _ in held.matters]
+
+
+async def _told_incidents(
+    connection: Connection, run_id: uuid.UUID, principal: Principal, act: str, ids: Sequence[uuid.UUID], summary: Mapping[str, Any]
+) -> None:  # fmt: skip
+    await runs.close_run(connection, run_id, summary)
+    await audit.record(connection, principal.subject, act, "incident", ids, purpose=str(run_id))
+
+
+# -- which merchant is meant
+
+
+async def merge_merchants(
+    house: House, merchant_id: uuid.UUID, others: Sequence[uuid.UUID], principal: Principal, *, reason: str
+) -> dict[str, Any]:  # fmt: skip
+    """The others' mentions, names and keys are this merchant's. Gives {run_id, merchant_id, mentions}."""
+    _require_person(principal)
+    async with house.database.transaction() as connection:
+        ids = [merchant_id, *dict.fromkeys(others)]
+        if len(ids) < 2 or merchant_id in others:
+            raise Invalid.field("others", "must name other merchants than this one")
+        mentions = {one: await _mentions(connection, one, principal) for one in sorted(ids, key=str)}
+        codes_ = await connection.fetch("SELECT DISTINCT uscc FROM merchant WHERE id = ANY($1) AND uscc IS NOT NULL", ids)
+        if len(codes_) > 1:
+            raise Conflict("others: registered under different credit codes: " + ", ".join(r["uscc"] for r in codes_))
+        run_id = await runs.open_run(
+            connection, "merge", principal.subject, of="merchant", reason=reason,
+            parameters={"merchant_id": str(merchant_id), "merged": [str(i) for i in ids[1:]]},
+        )  # fmt: skip
+        for other in ids[1:]:
+            await merchants.merge_into(connection, other, merchant_id)
+        moving = {m: merchant_id for other in ids[1:] for m, _, _, _ in mentions[other]}
+        await _resay(house, connection, run_id, moving, [m for ms in mentions.values() for m in ms])
+        for other in ids[1:]:
+            await merchants.rebuild(connection, other)
+        await merchants.rebuild(connection, merchant_id)
+        await runs.close_run(connection, run_id, {"merchant_id": str(merchant_id), "mentions": len(moving)})
+        await audit.record(connection, principal.subject, "merge", "merchant", ids, purpose=str(run_id))
+    return {"run_id": run_id, "merchant_id": merchant_id, "mentions": len(moving)}
+
+
+async def split_merchant(
+    house: House, merchant_id: uuid.UUID, parted: Sequence[uuid.UUID], principal: Principal, *, into: uuid.UUID | None, reason: str
+) -> dict[str, Any]:  # fmt: skip
+    """Mentions that mean somebody else: another known merchant, or one of their own. Gives {run_id, merchant_id, mentions}."""
+    _require_person(principal)
+    async with house.database.transaction() as connection:
+        if into == merchant_id:
+            raise Invalid.field("into", "must be another merchant")
+        known = {m: (m, *rest) for m, *rest in await _mentions(connection, merchant_id, principal)}
+        leaving = list(dict.fromkeys(parted))
+        if unknown := [str(r) for r in leaving if r not in known]:
+            raise Invalid.field("respondents", f"not of this merchant: {', '.join(unknown)}")
+        if into is not None:
+            await _mentions(connection, into, principal)
+        target = into or await merchants.open_like(connection, leaving[0])
+        run_id = await runs.open_run(
+            connection, "split", principal.subject, of="merchant", reason=reason, parameters={"merchant_id": str(target)}
+        )
+        await _resay(house, connection, run_id, dict.fromkeys(leaving, target), [known[r] for r in leaving])
+        await runs.close_run(connection, run_id, {"merchant_id": str(target), "mentions": len(leaving)})
+        await audit.record(connection, principal.subject, "split", "merchant", [merchant_id, target], purpose=str(run_id))
+    return {"run_id": run_id, "merchant_id": target, "mentions": len(leaving)}
+
+
+async def _resay(
+    house: House, connection: Connection, run_id: uuid.UUID, target: Mapping[uuid.UUID, uuid.UUID], mentions: Sequence[Any]
+) -> None:  # fmt: skip
+    """Incidents that the complaints are in learn whom they mean now."""
+    await merchants.resay(connection, run_id, target, origin="person")
+    matters = [matter for one, matter, _, main in mentions if main and one in target]
+    for incident_id in sorted(set((await incidents.homes(connection, matters)).values()), key=str):
+        await incidents.rebuild(connection, house.reader.tokeniser, incident_id)
+
+
+async def _mentions(
+    connection: Connection, merchant_id: uuid.UUID, principal: Principal
+) -> list[tuple[uuid.UUID, uuid.UUID, str, bool]]:  # fmt: skip
+    held = await merchants.hold(connection, merchant_id)
+    if held is None or (held.mentions and not any(principal.covers(d) for _, _, d, _ in held.mentions)):
+        raise NotFound(f"no such merchant: {merchant_id}")
+    if held.merged_into is not None:
+        raise Conflict(f"{merchant_id} was merged into {held.merged_into}")
+    if not all(principal.covers(d) for _, _, d, _ in held.mentions):
+        raise Forbidden(f"{merchant_id} has complaints outside your jurisdiction: a supervisor of the whole must decide")
+    return held.mentions

@@ -5,18 +5,18 @@ otherwise, so a thousand complaints on one incident don't queue for one row.
 """
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from app.codes import region_name
+from app import runs
 from app.database import STAGE_INCIDENT, Connection, lock, to_array, to_json
 from app.errors import NotFound
 from app.identity import new_id
-from app.intake import open_letter
-from app.privacy import Vault
-from app.reading import Reader, ReadLetter
+from app.reading import ReadLetter
+from app.runs import Moved
 from ml import incidents as engine
 from ml.incidents import Features, Profile
 from ml.scorecards import Scorecard
@@ -77,7 +77,7 @@ WITH hit AS (
 _CANDIDATES = (
     _HIT
     + """
-SELECT i.id, i.state, i.first_at, i.last_at, i.profile, i.version, i.terms, i.term_counts, i.term_weights
+SELECT i.id, i.state, i.first_at, greatest(i.last_at, i.reopened_at) AS last_at, i.profile, i.version, i.terms, i.term_counts, i.term_weights
 FROM hit JOIN incident i ON i.id = hit.incident_id
 WHERE i.merged_into IS NULL AND NOT (i.id = ANY($5::uuid[]))
 """
@@ -120,12 +120,31 @@ async def assign(
         _, version, profile = known[winner]
         profile.absorb(matter)
         await _join(connection, winner, version, profile, matter_id, tokens, evidence, counted)
+        await _touch(connection, winner, known, scored, matter_id, scorecard)
         return Assigned(winner, False, evidence, None)
     closed = {k: p for k, (state, _, p) in known.items() if state == "closed"}
     recurs = engine.recurrence(matter, closed, scorecard)
     incident_id = new_id()
     await _open(connection, incident_id, engine.open_profile(matter), matter, matter_id, tokens, evidence, title, recurs, counted)
     return Assigned(incident_id, True, evidence, recurs)
+
+
+async def _touch(
+    connection: Connection, winner: uuid.UUID, known: Mapping[uuid.UUID, tuple[str, int, Profile]], scored: Sequence[tuple[Any, Any]],
+    matter_id: uuid.UUID, scorecard: Scorecard,
+) -> None:  # fmt: skip
+    """A second membership where the matter belongs to an incident of another scope as well: a lot sold in a shop that has its own. It is
+    counted there too and teaches it nothing."""
+    scope = known[winner][2].scope
+    for other, evidence in scored:
+        if other != winner and evidence.joins and known[other][2].scope != scope and "lot" in (scope, known[other][2].scope):
+            await connection.execute(
+                "WITH grown AS (UPDATE incident SET version = version + 1 WHERE id = $2) "
+                "INSERT INTO incident_membership (id, incident_id, matter_id, is_primary, origin, actor, evidence, folded, counted) "
+                "VALUES ($1, $2, $3, false, 'auto', 'triage', $4, true, true)",
+                new_id(), other, matter_id, to_json({"parameters": scorecard.version, "joined": evidence.as_json()}),
+            )  # fmt: skip
+            return
 
 
 def _choose(
@@ -262,15 +281,15 @@ def _stored(profile: Profile) -> tuple[str, str, str, str]:
 
 
 # What a matter's row says of it, as the engine compares it.
-_FEATURES = """
+FEATURES = """
 m.event_at, m.merchant_id, m.shop_token, m.issues, m.city, m.quarter, m.product_token, m.lot_token, m.place_tokens, m.terms,
 m.term_weights, m.name_tokens, coalesce(
   (SELECT r.stated FROM respondent r WHERE r.matter_id = m.id AND r.sequence = 1 AND r.valid_to IS NULL LIMIT 1), false) AS stated
 """
 # Copies and the report half of a letter teach nothing.
-_TEACHES = "m.copy_of IS NULL AND m.sequence = 1"
+TEACHES = "m.copy_of IS NULL AND m.sequence = 1"
 _UNFOLDED = f"""
-SELECT im.id, {_TEACHES} AS teaches, {_FEATURES} FROM incident_membership im JOIN matter m ON m.id = im.matter_id
+SELECT im.id, {TEACHES} AS teaches, {FEATURES} FROM incident_membership im JOIN matter m ON m.id = im.matter_id
 WHERE im.incident_id = $1 AND NOT im.folded AND im.valid_to IS NULL ORDER BY im.id LIMIT $2
 """
 
@@ -317,22 +336,22 @@ async def fold(connection: Connection, incident_id: uuid.UUID, *, limit: int = 2
 
 
 # People are counted after linking; a letter that names nobody is counted apart.
-_FIGURES = """
+_COUNTS = """
+SELECT im.incident_id,
   count(DISTINCT im.matter_id) FILTER (WHERE m.lane = 'complaint') AS complaints,
   count(DISTINCT im.matter_id) AS matters,
   count(DISTINCT cm.complainant_id) FILTER (WHERE m.lane = 'complaint') AS people,
   count(DISTINCT cm.complainant_id) AS people_all,
-  count(DISTINCT im.matter_id) FILTER (WHERE m.lane = 'complaint' AND cm.complainant_id IS NULL) AS unidentified
+  count(DISTINCT im.matter_id) FILTER (WHERE m.lane = 'complaint' AND cm.complainant_id IS NULL) AS unidentified,
+  coalesce(bool_or(m.lane = 'complaint' AND EXISTS (
+    SELECT 1 FROM jsonb_array_elements(m.reading -> 'dangers') AS d
+    WHERE d ->> 'severity' = 'high' AND d ->> 'type' IN ('injury', 'death', 'food_poisoning', 'poison', 'explosion')
+  )), false) AS harm
 FROM incident_membership im
 JOIN matter m ON m.id = im.matter_id
 LEFT JOIN party p ON p.matter_id = m.id AND p.role IN ('filer', 'principal')
 LEFT JOIN complainant_membership cm ON cm.record_id = p.record_id AND cm.valid_to IS NULL
-WHERE im.valid_to IS NULL
-"""
-_COUNTS = f"SELECT im.incident_id, {_FIGURES} AND im.incident_id = ANY($1) GROUP BY im.incident_id"
-_SEEN = f"""
-SELECT {_FIGURES} AND im.incident_id = $1 AND m.lane = ANY($2)
-  AND EXISTS (SELECT 1 FROM unnest($3::text[]) j WHERE starts_with(m.district, j))
+WHERE im.valid_to IS NULL AND im.incident_id = ANY($1) GROUP BY im.incident_id
 """
 
 
@@ -341,28 +360,28 @@ async def uncounted(connection: Connection, limit: int) -> list[uuid.UUID]:
     return [r["id"] for r in rows]
 
 
-async def recount(connection: Connection, incident_ids: Sequence[uuid.UUID], thresholds: Mapping[str, float]) -> list[uuid.UUID]:
-    """Distinct people, and the state they make: single, watch, open. Closed stays closed. Gives the incidents that
-    are big enough for a name of their own."""
-    big: list[uuid.UUID] = []
+async def recount(connection: Connection, incident_ids: Sequence[uuid.UUID], thresholds: Mapping[str, float]) -> None:
+    """Distinct people, harm, and the state they make: single, watch, open (many people, or somebody was hurt). Closed stays closed."""
     versions = await connection.fetch(
         "SELECT id, version FROM incident WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE", list(incident_ids)
     )
     version_of = {r["id"]: r["version"] for r in versions}
     for row in await connection.fetch(_COUNTS, list(incident_ids)):
         counted = row["people"] + (1 if row["unidentified"] else 0)
-        state = (
-            "open" if counted >= thresholds["cluster.group"] else "watch" if counted >= thresholds["cluster.watch"] else "single"
-        )
+        grown = counted >= thresholds["cluster.group"] or row["harm"]
+        state = "open" if grown else "watch" if counted >= thresholds["cluster.watch"] else "single"
         await connection.execute(
-            "UPDATE incident SET people_complaints = $2, people_all = $3, unidentified = $4, complaints = $5, "
+            "UPDATE incident SET people_complaints = $2, people_all = $3, unidentified = $4, complaints = $5, harm = $8, "
             "state = CASE WHEN state = 'closed' THEN state ELSE $6 END, counted_version = $7 WHERE id = $1",
             row["incident_id"], row["people"], row["people_all"], row["unidentified"], row["matters"], state,
-            version_of[row["incident_id"]],
+            version_of.pop(row["incident_id"]), row["harm"],
         )  # fmt: skip
-        if row["people_all"] >= thresholds["cluster.watch"]:
-            big.append(row["incident_id"])
-    return big
+    # Of nobody any more.
+    await connection.execute(
+        "UPDATE incident SET people_complaints = 0, people_all = 0, unidentified = 0, complaints = 0, harm = false, "
+        "counted_version = version WHERE id = ANY($1)",
+        list(version_of),
+    )
 
 
 _COUNT_TERMS = """
@@ -391,101 +410,267 @@ async def close_idle(connection: Connection, now: datetime) -> int:
     """Closes what has been silent for longer than its scope allows."""
     rows = await connection.fetch(
         "UPDATE incident SET state = 'closed', closed_at = $1::timestamptz WHERE state <> 'closed' AND merged_into IS NULL "
-        f"AND last_at < $1::timestamptz - make_interval(days => {_IDLE}) RETURNING id",
+        f"AND greatest(last_at, reopened_at) < $1::timestamptz - make_interval(days => {_IDLE}) RETURNING id",
         now,
     )
     return len(rows)
 
 
-def title(read: ReadLetter, merchant_name: str | None) -> str:
-    """Who or where, and what: from the form, the dictionary and place names only."""
-    reading = read.reading
-    subject = merchant_name or next(iter(read.places), None) or region_name(read.district)
-    what = (reading.issues or (reading.problem or reading.goods or "其他",))[0]
-    return " · ".join(p for p in (subject, what) if p)
+# -- moving members: merges, splits, moves, the nightly pass and what undoes them
 
 
-_SAMPLE = """
-SELECT DISTINCT ON (cm.complainant_id) m.letter_id FROM incident_membership im JOIN matter m ON m.id = im.matter_id
-JOIN party p ON p.matter_id = m.id AND p.role IN ('filer', 'principal')
-JOIN complainant_membership cm ON cm.record_id = p.record_id AND cm.valid_to IS NULL
-WHERE im.incident_id = $1 AND im.valid_to IS NULL AND m.copy_of IS NULL ORDER BY cm.complainant_id LIMIT 8
-"""
-_LEAST_PEOPLE = 3
+async def homes(connection: Connection, matters: Iterable[uuid.UUID]) -> dict[uuid.UUID, uuid.UUID]:
+    """matter -> its primary incident."""
+    rows = await connection.fetch(
+        "SELECT matter_id, incident_id FROM incident_membership WHERE matter_id = ANY($1) AND valid_to IS NULL AND is_primary",
+        list(matters),
+    )
+    return {r["matter_id"]: r["incident_id"] for r in rows}
 
 
-async def retitle(connection: Connection, vault: Vault, reader: Reader, incident_id: uuid.UUID) -> None:
-    """Names an incident without a merchant by the words that its members share. Stored terms can't be read back: the
-    words come from some letters, and only those that at least three people use leave them."""
-    row = await connection.fetchrow("SELECT * FROM incident WHERE id = $1", incident_id)
-    if row["merchant_id"] is not None:
-        return
-    weighed = zip(row["terms"], row["term_counts"], row["term_weights"], strict=True)
-    # Said by most, telling, and long enough to mean something.
-    shared = {t: c * c * w for t, c, w in weighed if c >= _LEAST_PEOPLE}
-    words: dict[int, str] = {}
-    users: dict[int, int] = {}
-    for sample in await connection.fetch(_SAMPLE, incident_id):
-        for token, word in reader.words(await open_letter(connection, vault, sample["letter_id"]), shared).items():
-            words[token] = word
-            users[token] = users.get(token, 0) + 1
-    best: list[str] = []
-    for token in sorted(words, key=lambda t: (-shared[t] * len(words[t]), t)):
-        if users[token] >= _LEAST_PEOPLE and not any(words[token] in b or b in words[token] for b in best):
-            best.append(words[token])
-    issue = next(iter(ranked(row["profile"]["issues"])), None)
-    if best:
-        parts = [*best[:2], *([issue[0]] if issue else [])]
-        await connection.execute("UPDATE incident SET title = $2 WHERE id = $1", incident_id, " · ".join(dict.fromkeys(parts)))
-
-
-_MEMBERS = """
-SELECT im.matter_id, m.letter_id, m.lane, m.kind, m.state, m.track, m.district, m.received_at, m.event_at, m.copy_of,
-       im.is_primary, im.origin, im.actor, im.evidence,
-       (SELECT cm.complainant_id FROM party p JOIN complainant_membership cm ON cm.record_id = p.record_id AND cm.valid_to IS NULL
-        WHERE p.matter_id = m.id AND p.role IN ('filer', 'principal') LIMIT 1) AS complainant_id
-FROM incident_membership im JOIN matter m ON m.id = im.matter_id
-WHERE im.incident_id = $1 AND im.valid_to IS NULL AND m.lane = ANY($2)
-  AND EXISTS (SELECT 1 FROM unnest($5::text[]) j WHERE starts_with(m.district, j))
-ORDER BY m.event_at, m.id LIMIT $3 OFFSET $4
+_FOLLOWERS = """
+SELECT f.id, o.id AS original FROM matter o JOIN matter f ON f.copy_of = o.id OR (f.letter_id = o.letter_id AND f.sequence > o.sequence)
+WHERE o.id = ANY($1)
 """
 
 
-async def read(
-    connection: Connection,
-    incident_id: uuid.UUID,
-    *,
-    lanes: Sequence[str],
-    jurisdictions: Sequence[str],
-    limit: int = 100,
-    offset: int = 0,
-) -> dict[str, Any]:
-    """Members with evidence, of the lanes and places the caller may see; an incident without any of those is not there
-    for him, or it would tell that a report exists (Art. 37)."""
-    row = await connection.fetchrow("SELECT * FROM incident WHERE id = $1", incident_id)
-    if row is None:
-        raise NotFound("no such incident")
-    if row["merged_into"]:
-        return {"id": row["id"], "merged_into": row["merged_into"]}
-    counts = await connection.fetchrow(_SEEN, incident_id, list(lanes), list(jurisdictions))
-    if not counts["matters"]:
-        raise NotFound("no such incident")
-    members = await connection.fetch(_MEMBERS, incident_id, list(lanes), limit, offset, list(jurisdictions))
-    figures = {k: counts[k] for k in ("complaints", "people", "unidentified")}
-    if "report" in lanes:
-        figures |= {"matters": counts["matters"], "people_all": counts["people_all"]}
-    profile = row["profile"]
-    return {
-        "id": row["id"], "merged_into": None, "state": row["state"], "scope": row["scope"], "title": row["title"],
-        "merchant_id": row["merchant_id"], "first_at": row["first_at"], "last_at": row["last_at"], "closed_at": row["closed_at"],
-        "recurrence_of": row["recurrence_of"], **figures,
-        "issues": ranked(profile["issues"]),
-        "districts": [{"code": c, "name": region_name(c), "matters": n} for c, n in ranked(profile["districts"])],
-        "members": [
-            {**dict(m), **({} if "report" in lanes else {"kind": m["lane"]})} for m in members
+async def regroup(
+    connection: Connection, tokeniser: Tokeniser, run_id: uuid.UUID, target: Mapping[uuid.UUID, uuid.UUID], *, origin: str, actor: str,
+    evidence: Mapping[str, Any], expected: Mapping[uuid.UUID, uuid.UUID] | None = None,
+) -> int:  # fmt: skip
+    """Moves matters to incidents, known ids or new ones, with their copies and the other halves of their letters; profiles, keys,
+    redirects of ids left empty and history follow. Gives how many moved.
+
+    target: matter -> incident. expected: matter -> where it was when that was decided; Moved where it no longer is.
+    """
+    target = dict(target)
+    for row in await connection.fetch(_FOLLOWERS, list(target)):
+        target.setdefault(row["id"], target[row["original"]])
+    before = await homes(connection, target)
+    touched = sorted({*before.values(), *target.values()}, key=str)
+    await connection.execute("SELECT 1 FROM incident WHERE id = ANY($1) ORDER BY id FOR UPDATE", touched)
+    if await homes(connection, target) != before or any(before.get(m) != i for m, i in (expected or {}).items()):
+        raise Moved("matters are no longer where they were")
+    moving = {m: i for m, i in target.items() if m in before and before[m] != i}
+    if not moving:
+        return 0
+    await connection.execute(
+        "INSERT INTO incident (id, state, scope, title, first_at, last_at, complaints, people_complaints, people_all, unidentified, "
+        "profile, version, terms, term_counts, term_weights) SELECT i, 'single', 'merchant', '', now(), now(), 0, 0, 0, 0, '{}', 0, '{}', '{}', '{}' "
+        "FROM unnest($1::uuid[]) AS i ON CONFLICT DO NOTHING",
+        sorted(set(moving.values()), key=str),
+    )
+    # One instant for the end of the old and the beginning of the new: what undoes it finds the pair by it.
+    moment = datetime.now(UTC)
+    await connection.execute(
+        "UPDATE incident_membership SET valid_to = $2 WHERE matter_id = ANY($1) AND valid_to IS NULL AND is_primary",
+        list(moving),
+        moment,
+    )
+    # A second membership of the incident that a matter now belongs to first says nothing more.
+    await connection.execute(
+        "UPDATE incident_membership SET valid_to = $3 FROM unnest($1::uuid[], $2::uuid[]) AS t(matter, incident) "
+        "WHERE matter_id = t.matter AND incident_id = t.incident AND valid_to IS NULL AND NOT is_primary",
+        list(moving), list(moving.values()), moment,
+    )  # fmt: skip
+    await connection.executemany(
+        "INSERT INTO incident_membership (id, incident_id, matter_id, is_primary, origin, actor, run_id, evidence, folded, counted, valid_from) "
+        "VALUES ($1, $2, $3, true, $4, $5, $6, $7, true, true, $8)",
+        [
+            (new_id(), i, m, origin, actor, run_id, to_json({**evidence, "moved_from": str(before[m])}), moment)
+            for m, i in moving.items()
         ],
-    }  # fmt: skip
+    )
+    for incident_id in touched:
+        await rebuild(connection, tokeniser, incident_id)
+    await _redirect(connection, run_id, actor, [(before[m], i) for m, i in moving.items()])
+    return len(moving)
 
 
-def ranked(counts: Mapping[str, int]) -> list[tuple[str, int]]:
-    return sorted(counts.items(), key=lambda c: (-c[1], c[0]))[:10]
+_MEMBER_FEATURES = f"""
+SELECT m.id, {TEACHES} AS teaches, {FEATURES} FROM incident_membership im JOIN matter m ON m.id = im.matter_id
+WHERE im.incident_id = $1 AND im.valid_to IS NULL AND im.is_primary ORDER BY m.event_at, m.id
+"""
+
+
+async def rebuild(connection: Connection, tokeniser: Tokeniser, incident_id: uuid.UUID) -> None:
+    """Profile, keys and scope of an incident from its members as they are now. One without any keeps its row for whoever asks for it."""
+    members = await connection.fetch(_MEMBER_FEATURES, incident_id)
+    await connection.execute("DELETE FROM incident_key WHERE incident_id = $1", incident_id)
+    await connection.execute(
+        "UPDATE incident_membership SET folded = true WHERE incident_id = $1 AND NOT folded AND valid_to IS NULL", incident_id
+    )
+    if not members:
+        await connection.execute(
+            "UPDATE incident SET complaints = 0, people_complaints = 0, people_all = 0, version = version + 1, counted_version = version + 1 "
+            "WHERE id = $1",
+            incident_id,
+        )
+        return
+    taught = [stored_features(m) for m in members if m["teaches"]] or [stored_features(members[0])]
+    profile = engine.open_profile(taught[0])
+    for member in taught[1:]:
+        profile.absorb(member)
+    merchant = max(profile.merchants, key=lambda k: (profile.merchants[k], str(k)), default=None)
+    await connection.execute(
+        "UPDATE incident SET version = version + 1, first_at = $2, last_at = $3, scope = $4, profile = $5, terms = $6::text::bigint[], "
+        "term_counts = $7::text::smallint[], term_weights = $8::text::real[], complaints = $9, merchant_id = $10 WHERE id = $1",
+        incident_id, profile.first_at, profile.last_at, profile.scope, *_stored(profile), len(members),
+        uuid.UUID(str(merchant)) if merchant is not None else None,
+    )  # fmt: skip
+    last: dict[int, datetime] = {}
+    for member in taught:
+        for token in keys(member, tokeniser)[0]:
+            last[token] = max(member.at, last.get(token, member.at))
+    await connection.execute(
+        "INSERT INTO incident_key (token, incident_id, last_at) SELECT t, $1, a FROM unnest($2::bigint[], $3::timestamptz[]) AS k(t, a)",
+        incident_id, list(last), list(last.values()),
+    )  # fmt: skip
+
+
+async def _redirect(connection: Connection, run_id: uuid.UUID, actor: str, moves: Sequence[tuple[uuid.UUID, uuid.UUID]]) -> None:
+    """An id left without members answers with where most of them went; one that has members again answers for itself."""
+    ways: dict[uuid.UUID, Counter[uuid.UUID]] = defaultdict(Counter)
+    for old, new in moves:
+        ways[old][new] += 1
+    touched = {*ways, *(new for _, new in moves)}
+    left = await connection.fetch("SELECT id, complaints, merged_into FROM incident WHERE id = ANY($1)", list(touched))
+    gone = [(r["id"], ways[r["id"]].most_common(1)[0][0]) for r in left if not r["complaints"] and r["id"] in ways]
+    back = [r["id"] for r in left if r["complaints"] and r["merged_into"]]
+    await connection.executemany("UPDATE incident SET merged_into = $2 WHERE id = $1", gone)
+    await connection.execute("UPDATE incident SET merged_into = NULL WHERE id = ANY($1)", back)
+    await connection.executemany("UPDATE incident SET merged_into = $2 WHERE merged_into = $1 AND id <> $2", gone)
+    emptied = {g for g, _ in gone}
+    history = [(o, n, "merged") for o, n in gone] + [(b, None, "restored") for b in back]
+    history += [(o, n, "moved") for o in ways if o not in emptied for n in ways[o]]
+    await connection.executemany(
+        "INSERT INTO identifier_history (object, old_id, new_id, act, actor, run_id) VALUES ('incident', $1, $2, $3, $4, $5)",
+        [(o, n, act, actor, run_id) for o, n, act in history],
+    )
+
+
+_UNDO = """
+SELECT DISTINCT ON (m.matter_id) m.matter_id, before.incident_id AS before, m.valid_to IS NULL AS current
+FROM incident_membership m
+JOIN incident_membership before ON before.matter_id = m.matter_id AND before.valid_to = m.valid_from AND before.is_primary
+WHERE m.run_id = $1 ORDER BY m.matter_id, m.valid_from DESC
+"""
+
+
+async def undo(
+    connection: Connection, tokeniser: Tokeniser, run_id: uuid.UUID, *, actor: str, reason: str | None = None
+) -> dict[str, Any]:
+    """Everything a run moved goes back where it was, what it closed or reopened is as before, and what it said of matters that must or
+    cannot belong together is revoked. What somebody moved since stays. Raises NotFound, Conflict for a run that is undone already."""
+    run = await connection.fetchrow(
+        "SELECT id, kind, undone_at, parameters FROM link_run WHERE id = $1 AND object = 'incident' FOR UPDATE", run_id
+    )
+    if run is None:
+        raise NotFound("no such run")
+    undoing = await runs.begin_undo(connection, run, of="incident", actor=actor, reason=reason)
+    pinned = [uuid.UUID(i) for i in run["parameters"].get("pinned", ())]
+    await connection.execute("UPDATE incident SET pinned_by = NULL WHERE id = ANY($1)", pinned)
+    if run["kind"] in ("close", "reopen"):
+        incident_id = uuid.UUID(run["parameters"]["incident_id"])
+        await set_closed(connection, incident_id, None if run["kind"] == "close" else actor)
+    rows = await connection.fetch(_UNDO, run_id)
+    back = {r["matter_id"]: r["before"] for r in rows if r["current"]}
+    moved = 0
+    if back:
+        moved = await regroup(
+            connection, tokeniser, undoing, back, origin="auto", actor=actor, evidence={"undone": str(run_id)}
+        )  # fmt: skip
+    summary = {"run_id": str(run_id), "matters": moved, "left": len(rows) - len(back)}
+    await runs.close_run(connection, undoing, summary)
+    return {"undo_id": undoing, **summary}
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """matters: (id, district, lane) of all that belong to it first."""
+
+    merged_into: uuid.UUID | None
+    state: str
+    matters: list[tuple[uuid.UUID, str, str]]
+
+
+async def hold(connection: Connection, incident_id: uuid.UUID) -> Held | None:
+    """Locks an incident for this transaction; None where there is none."""
+    row = await connection.fetchrow("SELECT merged_into, state FROM incident WHERE id = $1 FOR UPDATE", incident_id)
+    if row is None:
+        return None
+    members = await connection.fetch(
+        "SELECT m.id, m.district, m.lane FROM incident_membership im JOIN matter m ON m.id = im.matter_id "
+        "WHERE im.incident_id = $1 AND im.valid_to IS NULL AND im.is_primary ORDER BY m.id",
+        incident_id,
+    )
+    return Held(row["merged_into"], row["state"], [(m["id"], m["district"], m["lane"]) for m in members])
+
+
+async def pin(connection: Connection, incident_ids: Sequence[uuid.UUID], by: str) -> list[uuid.UUID]:
+    """A person has said what belongs to these: nothing automatic moves their members from now on. Gives those that were not pinned."""
+    rows = await connection.fetch(
+        "UPDATE incident SET pinned_by = $2 WHERE id = ANY($1) AND pinned_by IS NULL RETURNING id", list(incident_ids), by
+    )
+    return [r["id"] for r in rows]
+
+
+async def set_closed(connection: Connection, incident_id: uuid.UUID, by: str | None) -> None:
+    """by None: reopened, and open for as long again as its scope allows."""
+    if by is not None:
+        await connection.execute(
+            "UPDATE incident SET state = 'closed', closed_at = clock_timestamp(), closed_by = $2 WHERE id = $1", incident_id, by
+        )
+        return
+    # Its state is counted anew by the worker.
+    await connection.execute(
+        "UPDATE incident SET state = 'single', closed_at = NULL, closed_by = NULL, reopened_at = clock_timestamp(), version = version + 1 "
+        "WHERE id = $1",
+        incident_id,
+    )
+
+
+async def outside(
+    connection: Connection, run_id: uuid.UUID, lanes: Sequence[str], jurisdictions: Sequence[str]
+) -> int | None:  # fmt: skip
+    """How many matters that a run moved, closed or reopened the caller may not see; None where he sees none of them."""
+    row = await connection.fetchrow(
+        "SELECT count(*) AS every, count(*) FILTER (WHERE m.lane = ANY($2) AND EXISTS (SELECT 1 FROM unnest($3::text[]) j "
+        "WHERE starts_with(m.district, j))) AS seen FROM link_run r JOIN incident_membership im ON im.run_id = r.id "
+        "OR (im.incident_id = (r.parameters ->> 'incident_id')::uuid AND im.valid_to IS NULL) JOIN matter m ON m.id = im.matter_id WHERE r.id = $1",
+        run_id, list(lanes), list(jurisdictions),
+    )  # fmt: skip
+    return None if not row["seen"] else row["every"] - row["seen"]
+
+
+_CHOSEN = """
+SELECT m.id, m.district, m.lane FROM incident_membership im JOIN matter m ON m.id = im.matter_id
+LEFT JOIN respondent r ON r.matter_id = m.id AND r.sequence = 1 AND r.valid_to IS NULL
+WHERE im.incident_id = $1 AND im.valid_to IS NULL AND im.is_primary
+  AND ($2::uuid[] IS NULL OR m.id = ANY($2)) AND ($3::text IS NULL OR starts_with(m.district, $3)) AND ($4::text IS NULL OR r.shop = $4)
+  AND ($5::uuid IS NULL OR m.merchant_id = $5) AND ($6::text IS NULL OR $6 = ANY(m.issues)) AND ($7::timestamptz IS NULL OR m.event_at >= $7)
+  AND ($8::timestamptz IS NULL OR m.event_at < $8)
+ORDER BY m.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which members of an incident; what is None does not restrict."""
+
+    matters: Sequence[uuid.UUID] | None = None
+    district: str | None = None
+    shop: str | None = None
+    merchant_id: uuid.UUID | None = None
+    issue: str | None = None
+    from_: datetime | None = None
+    to: datetime | None = None
+
+
+async def choose_members(connection: Connection, incident_id: uuid.UUID, chosen: Filter) -> list[tuple[uuid.UUID, str, str]]:
+    """(id, district, lane) of the members that a filter picks."""
+    rows = await connection.fetch(
+        _CHOSEN, incident_id, list(chosen.matters) if chosen.matters is not None else None, chosen.district, chosen.shop,
+        chosen.merchant_id, chosen.issue, chosen.from_, chosen.to,
+    )  # fmt: skip
+    return [(r["id"], r["district"], r["lane"]) for r in rows]

@@ -176,11 +176,11 @@ class Reader:
             *(r.address or r.name or "" for r in body.respondents), reading.said[:400],
             (complainant.city or "") + (complainant.district or ""), complainant.address or "",
         )  # fmt: skip
-        words = self._words(reading.said)
         city, quarter = _where(letter, district)
         product = self.tokeniser.opaque("product", body.product.strip()) if body.product else None
         written = self._merchants(letter, reading, home=merchants.bare_city(city), product=product)
         shop = next((m.name.shop for w in written[:1] for m in w.mentions if m.name.shop), "")
+        words = self._words(_without_names(reading.said, written))
         return ReadLetter(
             letter=letter,
             reading=reading,
@@ -269,6 +269,15 @@ class Reader:
             if mentions or code:
                 found.append(WrittenMerchant(mentions, code, None, False, {}))
         return found
+
+
+def _without_names(said: str, written: Sequence[WrittenMerchant]) -> str:
+    """What is complained about, not whom: 火锅店 is in every complaint about 桂禾坊火锅店."""
+    for name in (m.name for w in written for m in w.mentions):
+        for spelling in (name.written, name.core + name.words, name.core):
+            if len(spelling) >= 2 and spelling in said:
+                said = said.replace(spelling, "*" * len(spelling))
+    return said
 
 
 def _where(letter: Letter, district: str | None) -> tuple[str, str]:

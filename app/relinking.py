@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from app import complainants, intake
-from app.complainants import Moved
+from app import complainants, intake, runs
 from app.database import Connection, to_array
 from app.identity import new_id
+from app.runs import Moved
 from app.triage import House
 from ml import batch
 from ml.batch import Progress, Records, quiet
@@ -128,7 +128,7 @@ async def relink(house: House, *, actor: str, progress: Progress = quiet) -> dic
         members[label].append(number)
     groups = _changes(snapshot, members, kept)
     async with house.database.transaction() as connection:
-        run_id = await complainants.open_run(connection, "relink", actor, parameters={"linkage": parameters.version})
+        run_id = await runs.open_run(connection, "relink", actor, parameters={"linkage": parameters.version})
     moved = skipped = 0
     opened = sum(label not in kept for label in members)
     for done, group in enumerate(groups):
@@ -153,7 +153,7 @@ async def relink(house: House, *, actor: str, progress: Progress = quiet) -> dic
     merged = len(set(snapshot.homes) - set(kept.values()))
     summary = {"records": len(snapshot.ids), "moved": moved, "merged": merged, "opened": opened, "skipped": skipped}
     async with house.database.transaction() as connection:
-        await complainants.close_run(connection, run_id, summary)
+        await runs.close_run(connection, run_id, summary)
     async with house.database.transaction() as connection:
         await complainants.recount_tokens(connection)
     return {"run_id": run_id, **summary}

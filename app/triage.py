@@ -16,7 +16,21 @@ from typing import Any
 
 import asyncpg
 
-from app import calendar, cases, codes, complainants, deliveries, directories, incidents, intake, merchants, policy, portraits, privacy, work
+from app import (
+    calendar,
+    cases,
+    codes,
+    complainants,
+    deliveries,
+    directories,
+    incidents,
+    intake,
+    merchants,
+    policy,
+    portraits,
+    privacy,
+    work,
+)
 from app.calendar import Calendar, local_day
 from app.codes import region_name
 from app.complainants import Linked

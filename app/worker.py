@@ -1,20 +1,21 @@
-"""The worker: untriaged letters, incident profiles, expired leases, deliveries, idle incidents, bursts, audit seals. Claim,
-do, repeat."""
+"""The worker: untriaged letters, incident profiles, expired leases, like wording, deliveries, idle incidents, bursts, audit
+seals. Claim, do, repeat."""
 
 import asyncio
 import logging
 import time
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import httpx
 
-from app import audit, bursts, complainants, deliveries, incidents, policy, work
-from app.calendar import local_day
+from app import audit, bursts, complainants, deliveries, incidents, policy, portraits, regrouping, wording, work
+from app.calendar import SHANGHAI, local_day
 from app.triage import House, triage_waiting
 
 _IDLE_SECONDS = 0.5
 _HOURLY_SECONDS = 3600.0
+_NIGHT = range(2, 5)  # hours in Shanghai in which whatever takes minutes may run
 _AGAIN_SECONDS = 60.0
 log = logging.getLogger(__name__)
 
@@ -71,11 +72,13 @@ async def step(house: House) -> bool:
     async with house.database.transaction() as connection:
         counted = await complainants.count_tokens(connection)
     async with house.database.transaction() as connection:
+        compared = await wording.compare_waiting(connection)
+    async with house.database.transaction() as connection:
         # Only one worker counts terms and seals at a time; the others have other things to do.
         if await connection.fetchval("SELECT pg_try_advisory_xact_lock(hashtext('worker'))"):
             await incidents.count_terms(connection)
             await audit.seal(connection)
-    return bool(triaged or folded or swept or counted)
+    return bool(triaged or folded or swept or counted or compared)
 
 
 async def fold(house: House, *, limit: int = 50) -> int:
@@ -88,9 +91,15 @@ async def fold(house: House, *, limit: int = 50) -> int:
             await incidents.fold(connection, incident_id)
     async with house.database.transaction() as connection:
         grown = await incidents.uncounted(connection, limit)
-        big = await incidents.recount(connection, grown, thresholds) if grown else []
-        for incident_id in big:
-            await incidents.retitle(connection, house.vault, house.reader, incident_id)
+        before = await portraits.sizes(connection, grown, titled=True)
+        if grown:
+            await incidents.recount(connection, grown, thresholds)
+        for incident_id in portraits.outgrown(before, await portraits.sizes(connection, grown), thresholds["cluster.watch"]):
+            try:
+                async with connection.transaction():
+                    await portraits.tell(connection, house.vault, house.reader, incident_id)
+            except Exception as error:  # a letter that can't be read must not hold up the counts of all the others
+                log.warning("incident %s could not be told: %s", incident_id, type(error).__name__)
     return len(waiting) + len(grown)
 
 
@@ -99,3 +108,19 @@ async def hourly(house: House) -> None:
         await incidents.close_idle(connection, datetime.now(UTC))
     async with house.database.transaction() as connection:
         await bursts.watch(connection, datetime.now(UTC), unplaced=house.settings.jurisdiction)
+    await nightly(house, datetime.now(UTC))
+
+
+async def nightly(house: House, now: datetime) -> bool:
+    """Once a night: incidents that turned out to be one, members that fit elsewhere. False where it is day, or done already."""
+    if now.astimezone(SHANGHAI).hour not in _NIGHT:
+        return False
+    async with house.database.connection() as connection:
+        if await connection.fetchval(
+            "SELECT 1 FROM link_run WHERE kind = 'regroup' AND started_at > $1 LIMIT 1", now - timedelta(hours=12)
+        ):
+            return False
+    await regrouping.regroup(house, actor="worker", now=now)
+    async with house.database.transaction() as connection:
+        await wording.forget(connection, now)
+    return True

@@ -157,6 +157,7 @@ def open_profile(member: Features) -> Profile:
 # -- levels
 
 _TEXT_FLOORS = (0.03, 0.07, 0.12, 0.18, 0.25, 0.35, 0.5, 0.7)
+_OTHER_WORDS = 2
 _GAP_FLOORS = (1, 2, 4, 7, 12, 20, 35, 60)
 _RELATIVE_FLOORS = (0.5, 1, 2, 4, 8, 16, 32)
 _IDENTITIES = ("same", "unnamed", "other")
@@ -203,6 +204,9 @@ def levels(matter: Features, profile: Profile) -> tuple[dict[str, str], str | No
         found["issue"] = f"{who}/{'main' if times * 2 >= most else 'minor' if times else 'none'}"
     alike = similarity(matter, profile)
     bucket = sum(alike >= floor for floor in _TEXT_FLOORS)
+    if found.get("issue", "").endswith("none") and bucket <= _OTHER_WORDS:
+        # The same shop on the same day, and nothing else in common: another matter.
+        forbidden = forbidden or "different_matter"
     found["text"] = f"{who}/{'one' if profile.size == 1 else 'more'}/{bucket}"
     if who != "same":
         named = sum(1 for w in matter.names if profile.names.get(w, 0) * 3 >= profile.memory)

@@ -53,7 +53,10 @@ _LEGAL_HERE = re.compile(_any_of(_LEGAL_WORDS.split()[:-2]))
 _TAIL_HERE = re.compile(_any_of([*_TRADE_OF, *_LEGAL_WORDS.split()]))
 _BRACKETS = re.compile(r"[（(\[【]([^）)\]】]{1,20})[）)\]】]")
 _DASH = re.compile(r"[-—·]([\u4e00-\u9fa5A-Za-z0-9]{2,10})$")
-_PROVINCE = re.compile(r"^(?:中国)?(?:[\u4e00-\u9fa5]{2,3}省|[\u4e00-\u9fa5]{2,6}自治区)")
+_PROVINCES = "河北 山西 辽宁 吉林 黑龙江 江苏 浙江 安徽 福建 江西 山东 河南 湖北 湖南 广东 海南 四川 贵州 云南 陕西 甘肃 青海 内蒙古 广西 西藏 宁夏 新疆"
+_PROVINCE = re.compile(
+    rf"^(?:中国)?(?:[\u4e00-\u9fa5]{{2,3}}省|[\u4e00-\u9fa5]{{2,6}}自治区|(?:{_PROVINCES.replace(' ', '|')})(?=[\u4e00-\u9fa5]{{4}}))"
+)
 _DISTRICT = re.compile(r"^[\u4e00-\u9fa5]{1,7}?(?:自治县|新区|开发区|(?<![小社景])区|(?<!州)县)(?=[\u4e00-\u9fa5]{2})")
 # What shops are called by: a road, an estate, a quarter.
 _PLACE_KIND = "大道|[东南西北中一二三四五]?路|大街|[东南西北]街|街|巷|广场|新城|新村|花园|家园|小区|华庭|公馆|雅居|雅苑|名邸|华府|苑|府|里|庭|居|湾|城|村|镇|站|园|区|桥|门|口|道|汇|谷|湖|天地|东|西|南|北|中心"
@@ -449,7 +452,9 @@ def _city_level(mention: Mention, known: Known) -> str:
     spread = "many" if len(known.homes) >= _SPREAD or known.chain else "one"
     if named:
         if known.cities:
-            return "named/named" if _often(known.cities, named) else "named/other"
+            if _often(known.cities, named):
+                return "named/named"
+            return "named/far/many" if known.chain else "named/other"
         if known.homes:
             return "named/home" if _often(known.homes, named) else f"named/far/{spread}"
         return "named/unknown"

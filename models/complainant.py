@@ -144,7 +144,7 @@ identifier_history = Table(
     Column("id", BigInteger, primary_key=True, autoincrement=True),
     Column("object", Text, nullable=False),
     Column("old_id", Uuid, nullable=False, index=True),
-    Column("new_id", Uuid),
+    Column("new_id", Uuid, index=True),
     Column("act", Text, nullable=False),
     Column("actor", Text, nullable=False),
     Column("run_id", Uuid, ForeignKey("link_run.id")),

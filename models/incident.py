@@ -40,6 +40,7 @@ incident = Table(
     Column("closed_by", Text),
     Column("titled_by", Text),
     Column("pinned_by", Text),
+    instant("reopened_at", nullable=True),
     Column("key_phrases", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     # Folded by the worker from memberships; reports count memberships themselves.
     Column("complaints", Integer, nullable=False),
@@ -91,6 +92,10 @@ incident_membership = Table(
     instant("valid_to", nullable=True),
     CheckConstraint("origin IN ('auto', 'person')", name="origin"),
     Index("ix_incident_membership_run_id", "run_id", postgresql_where=text("run_id IS NOT NULL")),
+    # What was moved, and what belongs to a second incident: few, and asked for by whoever reads or undoes.
+    Index("ix_incident_membership_past", "incident_id", postgresql_where=text("valid_to IS NOT NULL")),
+    Index("ix_incident_membership_past_matter", "matter_id", postgresql_where=text("valid_to IS NOT NULL")),
+    Index("ix_incident_membership_second", "matter_id", postgresql_where=text("valid_to IS NULL AND NOT is_primary")),
     Index("ix_incident_membership_current", "incident_id", "matter_id", postgresql_where=text("valid_to IS NULL")),
     Index("ix_incident_membership_unfolded", "incident_id", postgresql_where=text("NOT folded")),
     Index("ix_incident_membership_uncounted", "id", postgresql_where=text("NOT counted")),

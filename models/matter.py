@@ -194,6 +194,7 @@ signature_key = Table(
     Column("matter_id", Uuid, ForeignKey("matter.id", deferrable=True, initially="DEFERRED"), primary_key=True),
     instant("at"),
     Index("ix_signature_key_token_at", "token", "at"),
+    Index("ix_signature_key_at", "at", postgresql_using="brin"),
     info=FREE,
 )
 

@@ -27,6 +27,8 @@ merchant = Table(
     Column("city", Text),
     Column("trade", Text),
     Column("uscc", Text, unique=True),
+    # Of one that was merged away: the code went along.
+    Column("former_uscc", Text),
     # 1: of the register that the bureau loaded; 0: only known from what people write.
     Column("registered", Integer, nullable=False),
     Column("industry", Text),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app import complainants, relinking, worker
+from app import complainants, relinking, runs, worker
 from app.database import Database
 from app.errors import Conflict
 from app.intake import Complaint
@@ -289,7 +289,7 @@ async def test_a_relink_moves_what_it_must_keeps_ids_and_is_undone_as_a_whole(ho
     right = await homes(house)
     biggest = [h for h, n in Counter(right.values()).most_common(2) if n > 1]
     async with house.database.transaction() as connection:
-        run = await complainants.open_run(connection, "relink", "fault")
+        run = await runs.open_run(connection, "relink", "fault")
         torn = {r: uuid.uuid4() for r, h in right.items() if h in biggest}
         await complainants.regroup(connection, run, torn, origin="auto", actor="fault", evidence={})
     healed = await relinking.relink(house, actor="test")
@@ -322,7 +322,7 @@ async def test_records_moved_meanwhile_are_left_to_the_next_relink(house: House,
         return snapshot
 
     async with house.database.transaction() as connection:
-        run = await complainants.open_run(connection, "merge", "person")
+        run = await runs.open_run(connection, "merge", "person")
         await complainants.regroup(connection, run, dict.fromkeys(records, one), origin="person", actor="person", evidence={})
     monkeypatch.setattr(relinking, "read_store", stale)
     monkeypatch.setattr(relinking.batch, "link", lambda *_a, **_k: __import__("numpy").zeros(2, dtype=int))

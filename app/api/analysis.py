@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from app import audit, bursts, codes, complainants, incidents, merchants, reports
+from app import audit, bursts, codes, complainants, merchants, portraits, reports
 from app.api.common import PROBLEMS, Caller, InHouse, answer, cursor, lanes, plain, read_cursor
 from app.errors import Invalid, NotFound
 from app.identity import Principal
@@ -44,13 +44,16 @@ async def get_incident(
     house: InHouse, principal: Caller, incident_id: uuid.UUID, limit: Annotated[int, Query(ge=1, le=2000)] = 100,
     offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
 ) -> Response:  # fmt: skip
-    """One incident with members, evidence per member, and distinct people."""
+    """One incident: what it is called, people and complaints over time and by place, demands, money, a complaint that stands for it
+    (masked), its members with the reasons, related incidents, what people did to it."""
     principal.require("mediator", "supervisor", "analyst", "intake")
     async with house.database.connection() as connection:
-        found = await incidents.read(
-            connection, incident_id, lanes=lanes(principal), jurisdictions=principal.jurisdictions, limit=limit, offset=offset
-        )
+        found = await portraits.read(
+            connection, house.vault, incident_id, lanes=lanes(principal), jurisdictions=principal.jurisdictions, limit=limit, offset=offset
+        )  # fmt: skip
         await audit.record(connection, principal.subject, "read", "incident", [incident_id])
+        if one := found.get("representative"):
+            await audit.record(connection, principal.subject, "read", "letter", [one["complaint_id"]])
     return answer(found)
 
 

@@ -85,10 +85,21 @@ def upgrade() -> None:
         info={"app": "SELECT, INSERT, UPDATE, DELETE"},
     )
     op.create_index("ix_signature_key_token_at", "signature_key", ["token", "at"], unique=False)
+    op.create_index("ix_signature_key_at", "signature_key", ["at"], unique=False, postgresql_using="brin")
+    op.create_index(op.f("ix_identifier_history_new_id"), "identifier_history", ["new_id"], unique=False)
+    for name, column, where in (
+        ("past", "incident_id", "valid_to IS NOT NULL"),
+        ("past_matter", "matter_id", "valid_to IS NOT NULL"),
+        ("second", "matter_id", "valid_to IS NULL AND NOT is_primary"),
+    ):
+        op.create_index(
+            f"ix_incident_membership_{name}", "incident_membership", [column], unique=False, postgresql_where=sa.text(where)
+        )
     op.add_column("incident", sa.Column("harm", sa.Boolean(), server_default=sa.text("false"), nullable=False))
     op.add_column("incident", sa.Column("closed_by", sa.Text(), nullable=True))
     op.add_column("incident", sa.Column("titled_by", sa.Text(), nullable=True))
     op.add_column("incident", sa.Column("pinned_by", sa.Text(), nullable=True))
+    op.add_column("incident", sa.Column("reopened_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("incident", sa.Column("key_phrases", sa.ARRAY(sa.Text()), server_default=sa.text("'{}'"), nullable=False))
     op.create_index(
         "ix_incident_recurrence_of",
@@ -117,6 +128,7 @@ def upgrade() -> None:
         "merchant_key",
         ["key", sa.literal_column("standing DESC"), sa.literal_column("merchant_id DESC")],
     )
+    op.add_column("merchant", sa.Column("former_uscc", sa.Text(), nullable=True))
     op.add_column("merchant", sa.Column("industry", sa.Text(), nullable=True))
     op.add_column("merchant", sa.Column("chain", sa.Boolean(), server_default=sa.text("false"), nullable=False))
     op.add_column("merchant", sa.Column("profile", postgresql.JSONB(astext_type=sa.Text()), nullable=True))
@@ -142,6 +154,7 @@ def downgrade() -> None:
     op.drop_column("merchant", "profile")
     op.drop_column("merchant", "chain")
     op.drop_column("merchant", "industry")
+    op.drop_column("merchant", "former_uscc")
     op.drop_index("ix_merchant_key_standing", table_name="merchant_key")
     op.drop_column("merchant_key", "standing")
     op.drop_column("matter", "signature")
@@ -156,10 +169,15 @@ def downgrade() -> None:
     )
     op.drop_index("ix_incident_recurrence_of", table_name="incident", postgresql_where=sa.text("recurrence_of IS NOT NULL"))
     op.drop_column("incident", "key_phrases")
+    op.drop_column("incident", "reopened_at")
     op.drop_column("incident", "pinned_by")
     op.drop_column("incident", "titled_by")
     op.drop_column("incident", "closed_by")
     op.drop_column("incident", "harm")
+    for name in ("second", "past_matter", "past"):
+        op.drop_index(f"ix_incident_membership_{name}", table_name="incident_membership")
+    op.drop_index(op.f("ix_identifier_history_new_id"), table_name="identifier_history")
+    op.drop_index("ix_signature_key_at", table_name="signature_key", postgresql_using="brin")
     op.drop_index("ix_signature_key_token_at", table_name="signature_key")
     op.drop_table("signature_key")
     op.drop_index(op.f("ix_merchant_shop_merchant_id"), table_name="merchant_shop")
