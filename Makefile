@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
 
-.PHONY: run test test-slow lint train train-linkage train-incidents bench bench-quality bench-petitions bench-reading bench-linkage bench-bursts bench-streams locks env env-dev clean
+.PHONY: bench-incidents run test test-slow lint train train-linkage train-incidents bench bench-quality bench-petitions bench-reading bench-linkage bench-bursts bench-streams locks env env-dev clean
 
 run: env
 	@exec setpriv --pdeathsig INT $(BIN)/triage serve
@@ -78,6 +78,10 @@ bench-streams: env-dev
 
 bench-bursts: env-dev
 	$(BIN)/python -m bench.bursts
+
+# FILE=complaints_20k.parquet adds the shared file's figures; PARTS=cost,crowd picks.
+bench-incidents: env-dev
+	$(BIN)/python -m bench.incidents $(if $(FILE),--file $(FILE)) $(if $(PARTS),--parts $(PARTS))
 
 # New versions: edit pyproject.toml, then `make locks`, then read the diff.
 locks: $(UV)

@@ -22,7 +22,7 @@ from ml.incidents import Features, Profile
 from ml.scorecards import Scorecard
 from ml.tokens import Tokeniser
 
-MAX_CANDIDATES = 12
+MAX_CANDIDATES = 8
 _PER_KEY = 20
 _WINDOW_DAYS = max(engine.IDLE_GAP_DAYS.values())
 _LOCKED_TERMS = 4

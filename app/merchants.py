@@ -185,8 +185,8 @@ async def remember(
 
 
 def spotted(brands: Iterable[str]) -> list[str]:
-    """Sounds of the brands that a text may be looked through for: one syllable is in every text."""
-    return sorted({s for b in brands if " " in (s := sound(b))})
+    """Sounds of the brands that texts are looked through for."""
+    return sorted({sound(b) for b in brands if merchants.is_telling(b)})
 
 
 _OPEN = """

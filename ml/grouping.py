@@ -72,7 +72,8 @@ class Directory:
         if known.learn(mention, core):
             for key in merchants.keys(mention):
                 self.point(key, merchant)
-            self.brands.add(sound(core or mention.name.core))
+            if merchants.is_telling(core or mention.name.core):
+                self.brands.add(sound(core or mention.name.core))
 
     def point(self, key: str, merchant: int) -> None:
         self.index[key][merchant] = None
@@ -246,7 +247,7 @@ def group(
     bound = _Bound(bindings or Bindings())
     total = len(order) * (1 + sweeps)
     for done, row in enumerate(order):
-        board.put(row, bound.decide(board, row, scorecard, row) if start is None else start[row])
+        board.put(row, bound.decide(board, row, scorecard, done) if start is None else start[row])
         if done % 500 == 0:
             progress("incidents", done, total)
     fresh = itertools.count(len(features))

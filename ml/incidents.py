@@ -6,6 +6,7 @@ likenesses.
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -203,10 +204,13 @@ def levels(matter: Features, profile: Profile) -> tuple[dict[str, str], str | No
         times = max(profile.issues.get(i, 0) for i in matter.issues)
         found["issue"] = f"{who}/{'main' if times * 2 >= most else 'minor' if times else 'none'}"
     alike = similarity(matter, profile)
-    bucket = sum(alike >= floor for floor in _TEXT_FLOORS)
+    bucket = bisect_right(_TEXT_FLOORS, alike)
     if found.get("issue", "").endswith("none") and bucket <= _OTHER_WORDS:
         # The same shop on the same day, and nothing else in common: another matter.
         forbidden = forbidden or "different_matter"
+    if who == "same" and not matter.merchant_stated and bucket <= _OTHER_WORDS - 1:
+        # A name that a text mentions may be anybody's: without likeness it binds nothing.
+        forbidden = forbidden or "nothing_alike"
     found["text"] = f"{who}/{'one' if profile.size == 1 else 'more'}/{bucket}"
     if who != "same":
         named = sum(1 for w in matter.names if profile.names.get(w, 0) * 3 >= profile.memory)
@@ -226,10 +230,10 @@ def levels(matter: Features, profile: Profile) -> tuple[dict[str, str], str | No
     gap = silence_days(matter, profile)
     if gap > IDLE_GAP_DAYS[profile.scope]:
         forbidden = forbidden or "idle_too_long"
-    found["gap"] = str(sum(gap >= floor for floor in _GAP_FLOORS))
+    found["gap"] = str(bisect_right(_GAP_FLOORS, gap))
     if profile.size > 2:
         usual = (profile.last_at - profile.first_at).total_seconds() / 86400 / (profile.size - 1) + 0.25
-        found["pace"] = str(sum(gap / usual >= floor for floor in _RELATIVE_FLOORS))
+        found["pace"] = str(bisect_right(_RELATIVE_FLOORS, gap / usual))
     found["size"] = str(min(profile.size.bit_length(), 6))
     return found, forbidden
 

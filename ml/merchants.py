@@ -14,7 +14,7 @@ from typing import Any
 
 from ml.linkage import UNIT, Evidence
 from ml.scorecards import Orders, Scorecard
-from ml.text import is_known
+from ml.text import common_rate, is_known
 from ml.tokens import sound
 
 # -- names taken apart
@@ -190,6 +190,14 @@ def _guesses(core: str, *, least: int = 4) -> tuple[str, ...]:
 
 
 # -- names in a text
+
+_EVERYDAY = 2e-4  # share of texts that hold a word: 小区 is no brand to look for, whoever is called so
+
+
+def is_telling(brand: str) -> bool:
+    """Whether a brand can be looked for in texts: two syllables at least, and no everyday word."""
+    return " " in sound(brand) and (not is_known(brand) or common_rate(brand) < _EVERYDAY)
+
 
 _COMPANY = re.compile(r"[\u4e00-\u9fa5A-Za-z0-9（）()]{2,28}?(?:股份有限公司|有限责任公司|有限公司|经营部|旗舰店|专卖店)")
 _LEAD = re.compile(r".*(?:在|到|去|向|于|从|由|被|给|对|是|找|称|反映|投诉|举报|购买了|的|了|和|与|，|：|:)")
@@ -516,7 +524,7 @@ _ELSEWHERE = ("named/other", "named/far/one", "home/far/one")
 
 def opens(found: Sequence[Mention]) -> Mention | None:
     """The mention that a merchant nobody knew is opened for: one that stands as a name, not a word that sounds like one."""
-    return next((m for m in found if m.where in ("form", "written")), None)
+    return next((m for m in found if m.where == "form" or (m.where == "written" and is_telling(m.name.core))), None)
 
 
 def as_mention(known: Known) -> Mention:

@@ -221,7 +221,7 @@ async def test_one_letter_of_three_people_about_three_merchants_is_serial(house:
         await worker.step(house)  # one at a time: earlier letters are in the store
     found = await findings(house)
     assert [(f["matter_id"], f["code"]) for f in found] == [(matters[2], "serial_wording")]
-    assert found[1]["evidence"] == {
+    assert found[0]["evidence"] == {
         "quadrant": "serial", "alike": [str(matters[1]), str(matters[0])], "people": 3, "shared": 1.0, "more": False, "merchants": 3,
     }  # fmt: skip
 
