@@ -465,6 +465,13 @@ def _evaluate(found: Path, truth: Path | None, columns: list[str], against: Path
     print(json.dumps(report, ensure_ascii=False, indent=1))  # noqa: T201
 
 
+def _run_id(given: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(given)
+    except ValueError:
+        raise typer.BadParameter("--undo takes a run's id") from None
+
+
 @app.command()
 def relink(
     undo: Annotated[str | None, typer.Option(help="Take a run back as a whole, by its id")] = None,
@@ -475,10 +482,7 @@ def relink(
 
     async def run(house: House) -> None:
         if undo is not None:
-            try:
-                run_id = uuid.UUID(undo)
-            except ValueError:
-                raise typer.BadParameter("--undo takes a run's id") from None
+            run_id = _run_id(undo)
             async with house.database.transaction() as connection:
                 done = await complainants.undo(connection, run_id, actor=actor)
             console.print(
@@ -505,10 +509,7 @@ def regroup(
 
     async def run(house: House) -> None:
         if undo is not None:
-            try:
-                run_id = uuid.UUID(undo)
-            except ValueError:
-                raise typer.BadParameter("--undo takes a run's id") from None
+            run_id = _run_id(undo)
             async with house.database.transaction() as connection:
                 done = await incidents.undo(connection, house.reader.tokeniser, run_id, actor=actor)
             console.print(

@@ -133,16 +133,4 @@ def _changes(snapshot: Snapshot, labels: Sequence[int], kept: Mapping[int, uuid.
         for row, label in enumerate(labels)
         if (home := kept[label] if label in kept else opened[label]) != snapshot.homes[row]
     }
-    parent: dict[uuid.UUID, uuid.UUID] = {}
-
-    def root(home: uuid.UUID) -> uuid.UUID:
-        while parent.setdefault(home, home) != home:
-            parent[home] = home = parent[parent[home]]
-        return home
-
-    for row, home in moves.items():
-        parent[root(snapshot.homes[row])] = root(home)
-    groups: dict[uuid.UUID, dict[int, uuid.UUID]] = defaultdict(dict)
-    for row, home in moves.items():
-        groups[root(home)][row] = home
-    return list(groups.values())
+    return runs.apart(moves, snapshot.homes)

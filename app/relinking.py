@@ -165,19 +165,7 @@ def _changes(snapshot: Snapshot, members: Mapping[int, list[int]], kept: Mapping
     for label, numbers in members.items():
         home = kept.get(label) or new_id()
         moves |= {n: home for n in numbers if snapshot.homes[n] != home}
-    parent: dict[uuid.UUID, uuid.UUID] = {}
-
-    def root(home: uuid.UUID) -> uuid.UUID:
-        while parent.setdefault(home, home) != home:
-            parent[home] = home = parent[parent[home]]
-        return home
-
-    for number, home in moves.items():
-        parent[root(snapshot.homes[number])] = root(home)
-    groups: dict[uuid.UUID, dict[int, uuid.UUID]] = defaultdict(dict)
-    for number, home in moves.items():
-        groups[root(home)][number] = home
-    return list(groups.values())
+    return runs.apart(moves, snapshot.homes)
 
 
 # -- tokens made anew

@@ -2,7 +2,8 @@
 what a person says of records binds every later run."""
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -76,6 +77,23 @@ async def begin_undo(
         "UPDATE link_run SET undone_at = clock_timestamp(), undone_by = $2 WHERE id = $1", run["id"], undoing
     )
     return undoing
+
+
+def apart(moves: Mapping[int, uuid.UUID], homes: Sequence[uuid.UUID]) -> list[dict[int, uuid.UUID]]:
+    """Row -> new home of all that move, in groups that no cluster is in twice: each is one small transaction. homes: of every row now."""
+    parent: dict[uuid.UUID, uuid.UUID] = {}
+
+    def root(home: uuid.UUID) -> uuid.UUID:
+        while parent.setdefault(home, home) != home:
+            parent[home] = home = parent[parent[home]]
+        return home
+
+    for row, home in moves.items():
+        parent[root(homes[row])] = root(home)
+    groups: dict[uuid.UUID, dict[int, uuid.UUID]] = defaultdict(dict)
+    for row, home in moves.items():
+        groups[root(home)][row] = home
+    return list(groups.values())
 
 
 _LIST = """
