@@ -156,6 +156,7 @@ def test_texts_nobody_expects(tmp_path: Path) -> None:
     assert len({clusters[str(100 + n)] for n in range(600)}) == 1
 
 
+@pytest.mark.slow
 async def test_one_by_one_as_the_service_does(planted: tuple[list[Filed], list[streams.Filed]], tmp_path: Path) -> None:
     filed, rows = planted
     found = await _online(filed[:500], tmp_path)

@@ -16,6 +16,8 @@ from ml.synthetic.complaints import CHINA
 from ml.synthetic.grievances import APART, FILLERS, KINDS, LARGE, TEXTS, _Board, _Matter, _tell, grievances
 from ml.synthetic.streams import Filed
 
+pytestmark = pytest.mark.slow  # made-up data: its figures, not the service
+
 COUNT, SEED, DAYS = 3000, 7, 900
 DAY = timedelta(days=1)
 Incidents = dict[int, list[Filed]]

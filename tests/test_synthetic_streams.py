@@ -16,6 +16,8 @@ from stdnum.cn import uscc
 
 from ml.synthetic.streams import ISSUES, KINDS, NOISES, STEMS, Filed, Stream, _open, stream, write
 
+pytestmark = pytest.mark.slow  # made-up data: its figures, not the service
+
 COUNT = 10_000
 PLACE = re.compile(f"(?:{'|'.join(STEMS)})(?:{'|'.join(KINDS)})")
 Incidents = dict[int, list[Filed]]
