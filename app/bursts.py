@@ -128,7 +128,8 @@ async def watch(connection: Connection, now: datetime, *, unplaced: str) -> int 
 
 def _bounds(first: date, last: date) -> tuple[datetime, datetime]:
     """Both days included."""
-    return tuple(datetime.combine(d, time.min, SHANGHAI).astimezone(UTC) for d in (first, last + timedelta(days=1)))  # type: ignore[return-value]
+    begins, ends = (datetime.combine(d, time.min, SHANGHAI).astimezone(UTC) for d in (first, last + timedelta(days=1)))
+    return begins, ends
 
 
 def _find(rows: Sequence[Any], today: int, parameters: "Parameters", known: "Sequence[Burst]") -> "list[Burst]":

@@ -6,7 +6,6 @@ split or their undoing, does so through `regroup`, the one place where membershi
 """
 
 import uuid
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -348,7 +347,7 @@ async def regroup(
         ],
     )
     await rebuild(connection, touched)
-    await _redirect(connection, run_id, actor, [(before[r], c) for r, c in moving.items() if r in before])
+    await runs.redirect(connection, run_id, actor, [(before[r], c) for r, c in moving.items() if r in before], of="complainant")
     await connection.execute(
         "UPDATE incident SET version = version + 1 WHERE id IN (SELECT im.incident_id FROM party p JOIN incident_membership im "
         "ON im.matter_id = p.matter_id AND im.valid_to IS NULL WHERE p.record_id = ANY($1))",
@@ -387,29 +386,6 @@ async def rebuild(connection: Connection, ids: Sequence[uuid.UUID]) -> None:
         "SELECT * FROM unnest($1::text::bigint[], $2::text[]::uuid[], $3::int[]) ON CONFLICT DO NOTHING",
         to_array(k for k, _, _ in keys), [c for _, c, _ in keys], [v for _, _, v in keys],
     )  # fmt: skip
-
-
-async def _redirect(connection: Connection, run_id: uuid.UUID, actor: str, moves: Sequence[tuple[uuid.UUID, uuid.UUID]]) -> None:
-    """moves: (from, to) of every record. An id left without records answers with where most of them went; one that has records again
-    answers for itself."""
-    ways: dict[uuid.UUID, Counter[uuid.UUID]] = defaultdict(Counter)
-    for old, new in moves:
-        ways[old][new] += 1
-    touched = {*ways, *(new for _, new in moves)}
-    left = await connection.fetch("SELECT id, records, merged_into FROM complainant WHERE id = ANY($1)", list(touched))
-    gone = [(r["id"], ways[r["id"]].most_common(1)[0][0]) for r in left if not r["records"] and r["id"] in ways]
-    back = [r["id"] for r in left if r["records"] and r["merged_into"]]
-    await connection.executemany("UPDATE complainant SET merged_into = $2 WHERE id = $1", gone)
-    await connection.execute("UPDATE complainant SET merged_into = NULL WHERE id = ANY($1)", back)
-    # Whoever was sent to an id that is now gone itself is sent on: nobody follows two redirects.
-    await connection.executemany("UPDATE complainant SET merged_into = $2 WHERE merged_into = $1 AND id <> $2", gone)
-    emptied = {g for g, _ in gone}
-    history = [(o, n, "merged") for o, n in gone] + [(b, None, "restored") for b in back]
-    history += [(o, n, "moved") for o in ways if o not in emptied for n in ways[o]]
-    await connection.executemany(
-        "INSERT INTO identifier_history (object, old_id, new_id, act, actor, run_id) VALUES ('complainant', $1, $2, $3, $4, $5)",
-        [(o, n, act, actor, run_id) for o, n, act in history],
-    )
 
 
 _UNDO = """

@@ -396,10 +396,11 @@ async def _records(
 
 
 async def _told(
-    connection: Connection, run_id: uuid.UUID, principal: Principal, act: str, ids: Sequence[uuid.UUID], summary: Mapping[str, Any]
+    connection: Connection, run_id: uuid.UUID, principal: Principal, act: str, ids: Sequence[uuid.UUID], summary: Mapping[str, Any],
+    *, of: str = "complainant",
 ) -> None:  # fmt: skip
     await runs.close_run(connection, run_id, summary)
-    await audit.record(connection, principal.subject, act, "complainant", ids, purpose=str(run_id))
+    await audit.record(connection, principal.subject, act, of, ids, purpose=str(run_id))
 
 
 # -- what is one incident
@@ -418,12 +419,14 @@ async def merge_incidents(
         mine = members[incident_id]
         moving = {m: incident_id for other in ids[1:] for m in members[other]}
         every = {m for ms in members.values() for m in ms}
-        run_id = await _begin(connection, "merge", principal, reason, [incident_id], {})
+        run_id = await _begin(connection, "merge", principal, reason, [incident_id])
         await runs.revoke_between(connection, every, every, "cannot", principal.subject, of="incident")
         pairs = [(mine[0], members[other][0]) for other in ids[1:]]
         await runs.constrain(connection, run_id, "must", pairs, principal.subject, reason, of="incident")
         moved = await _move(house, connection, run_id, moving, principal, reason)
-        await _told_incidents(connection, run_id, principal, "merge", ids, {"incident_id": str(incident_id), "matters": moved})
+        await _told(
+            connection, run_id, principal, "merge", ids, {"incident_id": str(incident_id), "matters": moved}, of="incident"
+        )
     return {"run_id": run_id, "incident_id": incident_id, "matters": moved}
 
 
@@ -460,7 +463,7 @@ async def split_incident(
                 raise Invalid.field("into", "must be another incident")
             theirs = await _members(connection, into, principal, lanes)
         kind = "move" if into else "split"
-        run_id = await _begin(connection, kind, principal, reason, [incident_id, *([into] if into else [])], {})
+        run_id = await _begin(connection, kind, principal, reason, [incident_id, *([into] if into else [])])
         await runs.revoke_between(connection, leaving, staying, "must", principal.subject, of="incident")
         await runs.revoke_between(connection, leaving, theirs, "cannot", principal.subject, of="incident")
         together = [(leaving[0], m) for m in [*leaving[1:], *theirs[:1]]]
@@ -471,9 +474,8 @@ async def split_incident(
         moved = await _move(house, connection, run_id, dict.fromkeys(leaving, target), principal, reason)
         if into is None:
             await incidents.pin(connection, [target], principal.subject)
-        await _told_incidents(
-            connection, run_id, principal, kind, [incident_id, target], {"incident_id": str(target), "matters": moved}
-        )  # fmt: skip
+        summary = {"incident_id": str(target), "matters": moved}
+        await _told(connection, run_id, principal, kind, [incident_id, target], summary, of="incident")
     return {"run_id": run_id, "incident_id": target, "matters": moved}
 
 
@@ -492,23 +494,18 @@ async def close_incident(
             connection, kind, principal.subject, of="incident", reason=reason, parameters={"incident_id": str(incident_id)}
         )
         await incidents.set_closed(connection, incident_id, principal.subject if closed else None)
-        await _told_incidents(connection, run_id, principal, kind, [incident_id], {"incident_id": str(incident_id)})
+        await _told(connection, run_id, principal, kind, [incident_id], {"incident_id": str(incident_id)}, of="incident")
     return {"run_id": run_id, "incident_id": incident_id, "closed": closed}
 
 
 async def _begin(
-    connection: Connection, kind: str, principal: Principal, reason: str, pinning: Sequence[uuid.UUID], parameters: Mapping[str, Any]
+    connection: Connection, kind: str, principal: Principal, reason: str, pinning: Sequence[uuid.UUID]
 ) -> uuid.UUID:  # fmt: skip
     """A run that pins the incidents it is about; its undoing unpins those that were not pinned before."""
-    pinned = await incidents.pin(connection, pinning, principal.subject)
+    pinned = [str(i) for i in await incidents.pin(connection, pinning, principal.subject)]
     return await runs.open_run(
-        connection,
-        kind,
-        principal.subject,
-        of="incident",
-        reason=reason,
-        parameters={**parameters, "pinned": [str(i) for i in pinned]},
-    )
+        connection, kind, principal.subject, of="incident", reason=reason, parameters={"pinned": pinned}
+    )  # fmt: skip
 
 
 async def _move(
@@ -538,13 +535,6 @@ async def _members(
     return [m for m, _, _ in held.matters]
 
 
-async def _told_incidents(
-    connection: Connection, run_id: uuid.UUID, principal: Principal, act: str, ids: Sequence[uuid.UUID], summary: Mapping[str, Any]
-) -> None:  # fmt: skip
-    await runs.close_run(connection, run_id, summary)
-    await audit.record(connection, principal.subject, act, "incident", ids, purpose=str(run_id))
-
-
 # -- which merchant is meant
 
 
@@ -572,8 +562,8 @@ async def merge_merchants(
         for other in ids[1:]:
             await merchants.rebuild(connection, other)
         await merchants.rebuild(connection, merchant_id)
-        await runs.close_run(connection, run_id, {"merchant_id": str(merchant_id), "mentions": len(moving)})
-        await audit.record(connection, principal.subject, "merge", "merchant", ids, purpose=str(run_id))
+        summary = {"merchant_id": str(merchant_id), "mentions": len(moving)}
+        await _told(connection, run_id, principal, "merge", ids, summary, of="merchant")
     return {"run_id": run_id, "merchant_id": merchant_id, "mentions": len(moving)}
 
 
@@ -596,8 +586,8 @@ async def split_merchant(
             connection, "split", principal.subject, of="merchant", reason=reason, parameters={"merchant_id": str(target)}
         )
         await _resay(house, connection, run_id, dict.fromkeys(leaving, target), [known[r] for r in leaving])
-        await runs.close_run(connection, run_id, {"merchant_id": str(target), "mentions": len(leaving)})
-        await audit.record(connection, principal.subject, "split", "merchant", [merchant_id, target], purpose=str(run_id))
+        summary = {"merchant_id": str(target), "mentions": len(leaving)}
+        await _told(connection, run_id, principal, "split", [merchant_id, target], summary, of="merchant")
     return {"run_id": run_id, "merchant_id": target, "mentions": len(leaving)}
 
 

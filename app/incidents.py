@@ -5,7 +5,6 @@ otherwise, so a thousand complaints on one incident don't queue for one row.
 """
 
 import uuid
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -32,8 +31,6 @@ _MOST_COUNTED = 32_767  # what a term's count holds in a row
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
-    """people: distinct people over complaints, this matter's included."""
-
     incident_id: uuid.UUID
     opened: bool
     evidence: dict[str, Any]
@@ -483,7 +480,7 @@ async def regroup(
     )
     for incident_id in touched:
         await rebuild(connection, tokeniser, incident_id)
-    await _redirect(connection, run_id, actor, [(before[m], i) for m, i in moving.items()])
+    await runs.redirect(connection, run_id, actor, [(before[m], i) for m, i in moving.items()], of="incident")
     return len(moving)
 
 
@@ -526,27 +523,6 @@ async def rebuild(connection: Connection, tokeniser: Tokeniser, incident_id: uui
         "INSERT INTO incident_key (token, incident_id, last_at) SELECT t, $1, a FROM unnest($2::bigint[], $3::timestamptz[]) AS k(t, a)",
         incident_id, list(last), list(last.values()),
     )  # fmt: skip
-
-
-async def _redirect(connection: Connection, run_id: uuid.UUID, actor: str, moves: Sequence[tuple[uuid.UUID, uuid.UUID]]) -> None:
-    """An id left without members answers with where most of them went; one that has members again answers for itself."""
-    ways: dict[uuid.UUID, Counter[uuid.UUID]] = defaultdict(Counter)
-    for old, new in moves:
-        ways[old][new] += 1
-    touched = {*ways, *(new for _, new in moves)}
-    left = await connection.fetch("SELECT id, complaints, merged_into FROM incident WHERE id = ANY($1)", list(touched))
-    gone = [(r["id"], ways[r["id"]].most_common(1)[0][0]) for r in left if not r["complaints"] and r["id"] in ways]
-    back = [r["id"] for r in left if r["complaints"] and r["merged_into"]]
-    await connection.executemany("UPDATE incident SET merged_into = $2 WHERE id = $1", gone)
-    await connection.execute("UPDATE incident SET merged_into = NULL WHERE id = ANY($1)", back)
-    await connection.executemany("UPDATE incident SET merged_into = $2 WHERE merged_into = $1 AND id <> $2", gone)
-    emptied = {g for g, _ in gone}
-    history = [(o, n, "merged") for o, n in gone] + [(b, None, "restored") for b in back]
-    history += [(o, n, "moved") for o in ways if o not in emptied for n in ways[o]]
-    await connection.executemany(
-        "INSERT INTO identifier_history (object, old_id, new_id, act, actor, run_id) VALUES ('incident', $1, $2, $3, $4, $5)",
-        [(o, n, act, actor, run_id) for o, n, act in history],
-    )
 
 
 _UNDO = """

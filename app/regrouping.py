@@ -58,15 +58,8 @@ async def _snapshot(connection: Connection, since: datetime) -> Snapshot:
             ids += [r["id"] for r in rows]
             homes += [r["incident_id"] for r in rows]
             features += [incidents.stored_features(r) for r in rows]
-        said = await connection.fetch(
-            "SELECT kind, first_id, second_id FROM link_constraint WHERE object = 'incident' AND revoked_at IS NULL"
-        )
-    number = {m: n for n, m in enumerate(ids)}
-    pairs: dict[str, list[tuple[int, int]]] = {"must": [], "cannot": []}
-    for row in said:
-        if row["first_id"] in number and row["second_id"] in number:
-            pairs[row["kind"]].append((number[row["first_id"]], number[row["second_id"]]))
-    return Snapshot(ids, homes, features, frozenset(fixed), pairs["must"], pairs["cannot"])
+        must, cannot = await runs.said(connection, ids, of="incident")
+    return Snapshot(ids, homes, features, frozenset(fixed), must, cannot)
 
 
 async def regroup(house: House, *, actor: str, now: datetime | None = None, progress: Progress = quiet) -> dict[str, Any]:

@@ -64,20 +64,13 @@ async def _snapshot(connection: Connection) -> Snapshot:
             days += [r["day"] or 0 for r in rows]
             counts += [len(r["tokens"]) for r in rows]
             tokens.append(np.array([t for r in rows for t in sorted(r["tokens"])], dtype=np.int64))
-        said = await connection.fetch(
-            "SELECT kind, first_id, second_id FROM link_constraint WHERE object = 'complainant' AND revoked_at IS NULL"
-        )
+        must, cannot = await runs.said(connection, ids, of="complainant")
         pinned = await connection.fetch("SELECT id FROM complainant WHERE pinned_at IS NOT NULL AND merged_into IS NULL")
-    number = {r: n for n, r in enumerate(ids)}
-    pairs: dict[str, list[tuple[int, int]]] = {"must": [], "cannot": []}
-    for row in said:
-        if row["first_id"] in number and row["second_id"] in number:
-            pairs[row["kind"]].append((number[row["first_id"]], number[row["second_id"]]))
     records = Records(
         len(ids), np.repeat(np.arange(len(ids), dtype=np.int64), counts), np.concatenate(tokens) if tokens else np.zeros(0, dtype=np.int64),
         np.array(days, dtype=np.int64),
     )  # fmt: skip
-    return Snapshot(ids, homes, frozenset(r["id"] for r in pinned), records, pairs["must"], pairs["cannot"])
+    return Snapshot(ids, homes, frozenset(r["id"] for r in pinned), records, must, cannot)
 
 
 def _hold_pinned(snapshot: Snapshot) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:

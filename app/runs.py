@@ -2,7 +2,7 @@
 what a person says of records binds every later run."""
 
 import uuid
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -10,8 +10,6 @@ from typing import Any
 from app.database import Connection, to_json
 from app.errors import Conflict
 from app.identity import new_id
-
-KINDS = ("relink", "bridge", "merge", "split", "move", "pin", "unpin", "close", "reopen", "regroup", "undo")
 
 
 class Moved(Conflict):
@@ -77,6 +75,52 @@ async def begin_undo(
         "UPDATE link_run SET undone_at = clock_timestamp(), undone_by = $2 WHERE id = $1", run["id"], undoing
     )
     return undoing
+
+
+# Which column counts what a cluster of each kind holds.
+_HELD = {"complainant": "records", "incident": "complaints"}
+
+
+async def redirect(
+    connection: Connection, run_id: uuid.UUID, actor: str, moves: Sequence[tuple[uuid.UUID, uuid.UUID]], *, of: str
+) -> None:  # fmt: skip
+    """moves: (from, to) of every record. An id left without records answers with where most of them went; one that has records again
+    answers for itself."""
+    held = _HELD[of]
+    ways: dict[uuid.UUID, Counter[uuid.UUID]] = defaultdict(Counter)
+    for old, new in moves:
+        ways[old][new] += 1
+    touched = {*ways, *(new for _, new in moves)}
+    left = await connection.fetch(f"SELECT id, {held} AS held, merged_into FROM {of} WHERE id = ANY($1)", list(touched))
+    gone = [(r["id"], ways[r["id"]].most_common(1)[0][0]) for r in left if not r["held"] and r["id"] in ways]
+    back = [r["id"] for r in left if r["held"] and r["merged_into"]]
+    await connection.executemany(f"UPDATE {of} SET merged_into = $2 WHERE id = $1", gone)
+    await connection.execute(f"UPDATE {of} SET merged_into = NULL WHERE id = ANY($1)", back)
+    # Whoever was sent to an id that is now gone itself is sent on: nobody follows two redirects.
+    await connection.executemany(f"UPDATE {of} SET merged_into = $2 WHERE merged_into = $1 AND id <> $2", gone)
+    emptied = {g for g, _ in gone}
+    history = [(o, n, "merged") for o, n in gone] + [(b, None, "restored") for b in back]
+    history += [(o, n, "moved") for o in ways if o not in emptied for n in ways[o]]
+    await connection.executemany(
+        "INSERT INTO identifier_history (object, old_id, new_id, act, actor, run_id) VALUES ($1, $2, $3, $4, $5, $6)",
+        [(of, o, n, act, actor, run_id) for o, n, act in history],
+    )
+
+
+Pairs = list[tuple[int, int]]
+
+
+async def said(connection: Connection, ids: Sequence[uuid.UUID], *, of: str) -> tuple[Pairs, Pairs]:
+    """(must, cannot): what people said of these records and nobody took back, by their numbers in `ids`."""
+    rows = await connection.fetch(
+        "SELECT kind, first_id, second_id FROM link_constraint WHERE object = $1 AND revoked_at IS NULL", of
+    )
+    number = {record: n for n, record in enumerate(ids)}
+    pairs: dict[str, Pairs] = {"must": [], "cannot": []}
+    for row in rows:
+        if row["first_id"] in number and row["second_id"] in number:
+            pairs[row["kind"]].append((number[row["first_id"]], number[row["second_id"]]))
+    return pairs["must"], pairs["cannot"]
 
 
 def apart(moves: Mapping[int, uuid.UUID], homes: Sequence[uuid.UUID]) -> list[dict[int, uuid.UUID]]:

@@ -240,8 +240,8 @@ def group(
     features: Sequence[Features], scorecard: Scorecard, *, sweeps: int = 1, bindings: Bindings | None = None,
     start: Sequence[int] | None = None, progress: Progress = quiet,
 ) -> list[int]:  # fmt: skip
-    """Incident of each matter, a number. start: where they are now (numbers below len(features)), to go on from. Without it: in order of time first, as the service decides; then incidents that turn out to be one are joined, and
-    every matter is decided again with all others known. Equal sets give equal results whatever order their rows have."""
+    """Incident of each matter, a number. start: where they are now (numbers below len(features)), to go on from. Without it: in order of time
+    first, as the service decides. Then incidents that turn out to be one are joined, and every matter is decided again with all others known. Equal sets give equal results whatever order their rows have."""
     board = Board(features)
     order = sorted(range(len(features)), key=board.at)
     bound = _Bound(bindings or Bindings())

@@ -56,8 +56,7 @@ class Features:
 @dataclass(slots=True)
 class Profile:
     """Of one incident: counts over its members. memory: how many of them the counts of words speak for, less than size once old
-    ones were halved away. weights: the latest of each
-    word counted; norm: length of the vector of terms."""
+    ones were halved away. weights: the latest of each word counted; norm: length of the vector of terms."""
 
     first_at: datetime
     last_at: datetime
@@ -306,7 +305,6 @@ KEY_WEIGHTS = {
     "product": 4,
     "merchant": 3,
     "place": 6,
-    "place issue": 3,
     "district issue": 2,
     "district": 1,
     "term": 2,

@@ -109,7 +109,7 @@ def city_at_end(text: str) -> str:
 @dataclass(frozen=True, slots=True)
 class MerchantName:
     """cores: what the brand may be, most likely first: where brand and shop run together (星福工业北路店) known merchants decide.
-        city: '' if the name does not say. trade: a group of trades or ''; words: what stands for the trade. form: the registered ending
+    city: '' if the name does not say. trade: a group of trades or ''; words: what stands for the trade. form: the registered ending
     (文化旅游有限公司) where the name has one. shop: the branch. '' for each that is not said."""
 
     written: str

@@ -15,7 +15,7 @@ from ml.evaluation import b_cubed, f1
 from ml.grouping import Bindings
 from ml.incidents import Features
 from ml.merchants import Mention
-from ml.scorecards import Scorecard, learn
+from ml.scorecards import Orders, Scorecard, learn
 from ml.synthetic import streams
 
 COUNT = 1600
@@ -116,8 +116,8 @@ def test_the_wording_of_a_long_incident_may_drift() -> None:
 
 
 @pytest.mark.parametrize(("card", "orders"), [(incidents.shipped_scorecard(), incidents.ORDERS), (merchants.shipped_scorecard(), merchants.ORDERS)])  # fmt: skip
-def test_levels_keep_their_order(card: Scorecard, orders: object) -> None:
-    for name, chains in orders.items():  # type: ignore[attr-defined]
+def test_levels_keep_their_order(card: Scorecard, orders: Orders) -> None:
+    for name, chains in orders.items():
         for chain in chains:
             known = [card.weights[name][level] for level in chain if level in card.weights.get(name, {})]
             assert known == sorted(known)
