@@ -14,6 +14,7 @@ from app.codes import own_code
 from app.errors import Invalid
 from app.reading import missing_in_text
 from ml import apprenticeship, classification, corpus, training
+from ml.progress import Progress
 from ml.reading import Reading
 from ml.text import blank_personal, find_personal, normalise
 
@@ -74,7 +75,7 @@ def _rows(file: Path, header: bool) -> Iterator[dict[str, str]]:
         yield dict(zip(names, values, strict=False))
 
 
-def train(data: Labelled, out: Path, *, name: str, source: str, on: date, progress: training.Progress) -> list[training.Examined]:
+def train(data: Labelled, out: Path, *, name: str, source: str, on: date, progress: Progress) -> list[training.Examined]:
     """Writes out/<name>.npz and .json with its card <name>.md, which says what cross-validation found."""
     examined = training.cross_validate(data.texts, data.labels, progress=progress)
     made = training.train(data.texts, data.labels, version=f"{name}-{on.isoformat()}", progress=progress)
@@ -131,7 +132,7 @@ def report(one: training.Examined, texts: Sequence[training.Text], *, mistakes: 
 
 
 def train_engine(
-    files: Sequence[Path], out: Path, *, version: str, examine_on: Path | None, on: date, progress: training.Progress
+    files: Sequence[Path], out: Path, *, version: str, examine_on: Path | None, on: date, progress: Progress
 ) -> dict[str, Any]:  # fmt: skip
     """The engine of reading from marked texts: classifier, danger judge, tagger, and the card that says how good they are
     on texts they have not seen."""
@@ -218,7 +219,7 @@ def _first(row: Mapping[str, str], names: Sequence[str]) -> str:
     return next((row[n].strip() for n in names if row.get(n)), "")
 
 
-def read_file(file: Path, out: Path, *, today: date, progress: training.Progress) -> int:
+def read_file(file: Path, out: Path, *, today: date, progress: Progress) -> int:
     """One JSON object per text of the file; gives how many."""
     rows = list(texts_of(file, today))
     with out.open("w", encoding="utf-8") as handle:

@@ -27,8 +27,9 @@ from app.database import Database, migrate
 from app.embedded import EmbeddedPostgres
 from app.errors import Invalid
 from ml import batch, estimation
-from ml.batch import Progress, Records, quiet
+from ml.batch import Records
 from ml.linkage import Parameters
+from ml.progress import Progress, quiet
 from ml.tokens import PERSON_FIELDS, Tokeniser, Tokens, keys_among
 
 _IDS = ("record_id", "id", "rec_id", "cid", "unique_id", "external_id", "登记编号", "工单编号", "留言编号", "编号")

@@ -28,8 +28,9 @@ from app.reading import Reader, TermFrequencies, WrittenMerchant, load_brands
 from ml import grouping
 from ml import incidents as incident_engine
 from ml import merchants as merchant_engine
-from ml.grouping import Named, Progress, quiet
+from ml.grouping import Named
 from ml.incidents import Features
+from ml.progress import Progress, quiet
 from ml.scorecards import Levels, Scorecard, learn
 from ml.text import Term
 

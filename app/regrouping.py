@@ -19,8 +19,9 @@ from app.identity import new_id
 from app.runs import Moved
 from app.triage import House
 from ml import grouping
-from ml.grouping import Bindings, Progress, quiet
+from ml.grouping import Bindings
 from ml.incidents import IDLE_GAP_DAYS, Features
+from ml.progress import Progress, quiet
 
 _FETCH = 5_000
 WINDOW_DAYS = max(IDLE_GAP_DAYS.values())

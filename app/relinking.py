@@ -22,7 +22,8 @@ from app.identity import new_id
 from app.runs import Moved
 from app.triage import House
 from ml import batch
-from ml.batch import Progress, Records, quiet
+from ml.batch import Records
+from ml.progress import Progress, quiet
 from ml.tokens import TOKEN_VERSION
 
 log = logging.getLogger(__name__)

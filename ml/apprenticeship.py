@@ -14,9 +14,9 @@ from ml import classification, dangers, tagging, training
 from ml.corpus import Marked
 from ml.facts import Fact
 from ml.lexicon import stance
+from ml.progress import Progress, quiet
 from ml.reading import DEMANDS, FORMED, NO_VALUE, Engine, Prepared, Reading, load_engine, prepare, read
 from ml.tagging import Span
-from ml.training import Progress, no_progress
 
 FEATURES = 40_000
 JUDGE_MIN_COUNT = 2
@@ -24,7 +24,7 @@ JUDGE_REGULARISATION = 1.0
 JUDGE_THRESHOLD = 0.4
 
 
-def train_engine(marked: Sequence[Marked], folder: Path, *, version: str, progress: Progress = no_progress) -> Engine:
+def train_engine(marked: Sequence[Marked], folder: Path, *, version: str, progress: Progress = quiet) -> Engine:
     """Writes classifier, judge and tagger into folder and loads them."""
     folder.mkdir(parents=True, exist_ok=True)
     seen = [prepare(m.text, m.day) for m in marked]

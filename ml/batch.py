@@ -6,7 +6,7 @@ compared again, until nothing more joins. Every figure is an integer and every t
 depend on the order of the records.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +18,11 @@ from scipy.sparse.csgraph import connected_components
 
 from ml import linkage
 from ml.linkage import CONTACTS, LOG2, MAX_OTHERS, NAMED, Compiled, Parameters, compiled
+from ml.progress import Progress, quiet
 from ml.tokens import KEY_FIELDS, Field
 
 F = Field
 Integers = npt.NDArray[np.int64]
-Progress = Callable[[str, int, int], None]
 
 MAX_BLOCK = 60  # people who share a key: beyond it the key says nothing that another doesn't say better
 _ROUNDS = 4
@@ -30,10 +30,6 @@ _SURE = (F.ID, F.PHONE, F.OPENID, F.WECHAT, F.EMAIL, F.ACCOUNT, F.PASSPORT, F.DE
 _NAMES = (F.NAME, F.NAME_PINYIN, F.NAME_LESS_ONE)
 # In one number: the best weight first, of equal weights the higher kin weight, then the stronger level.
 _WEIGHT_AT, _KIN_AT, _OFFSET = 40, 8, 1 << 20
-
-
-def quiet(_stage: str, _done: int, _total: int) -> None:
-    pass
 
 
 @dataclass(frozen=True, slots=True)

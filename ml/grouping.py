@@ -8,7 +8,7 @@ import bisect
 import heapq
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Container, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -16,16 +16,12 @@ from ml import incidents, merchants
 from ml.incidents import Features, Key, Profile
 from ml.linkage import UNIT
 from ml.merchants import Choice, Known, Mention
+from ml.progress import Progress, quiet
 from ml.scorecards import Levels, Scorecard
 from ml.tokens import sound
 
-Progress = Callable[[str, int, int], None]
 _PER_KEY = 20
 MAX_CANDIDATES = 12
-
-
-def quiet(_stage: str, _done: int, _total: int) -> None:
-    pass
 
 
 # -- merchants

@@ -274,7 +274,7 @@ def _where(value: str, counts: Mapping[str, int]) -> str:
 def compare(matter: Features, profile: Profile, scorecard: Scorecard) -> Evidence:
     found, forbidden = levels(matter, profile)
     fields = scorecard.weigh(found)
-    total = scorecard.prior + sum(weight for _, weight in fields.values())
+    total = scorecard.total(fields)
     return Evidence(total, fields, forbidden, forbidden is None and total >= scorecard.threshold)
 
 

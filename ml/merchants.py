@@ -502,7 +502,7 @@ def compare(mention: Mention, known: Known, scorecard: Scorecard, *, rivals: int
         fields["phone"] = ("same", PHONE_WEIGHT)
     if core is None and fields.get("uscc", ("", 0))[0] != "same" and "phone" not in fields:
         forbidden = forbidden or "other_name"
-    total = scorecard.prior + sum(weight for _, weight in fields.values())
+    total = scorecard.total(fields)
     threshold = scorecard.threshold + _MARGIN.get(found["brand"].partition("/")[0], 0)
     return Evidence(total, fields, forbidden, forbidden is None and total >= threshold), core
 

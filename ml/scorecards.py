@@ -34,9 +34,9 @@ class Scorecard:
     def weigh(self, levels: Levels) -> dict[str, tuple[str, int]]:
         return {name: (level, self.weights.get(name, {}).get(level, 0)) for name, level in levels.items()}
 
-    def total(self, levels: Levels) -> int:
-        weights = self.weights
-        return self.prior + sum(weights[name].get(level, 0) for name, level in levels.items() if name in weights)
+    def total(self, fields: Mapping[str, tuple[str, int]]) -> int:
+        """Log-odds of what `weigh` gave, and whatever was added to it."""
+        return self.prior + sum(weight for _, weight in fields.values())
 
     def to_json(self) -> str:
         bits = {name: {level: w / UNIT for level, w in sorted(levels.items())} for name, levels in sorted(self.weights.items())}

@@ -5,7 +5,7 @@ fold and repeats every step, calibration too, inside each training part.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 from sklearn.svm import LinearSVC
 
 from ml.classification import FAMILIES, Classifier, Field, features
+from ml.progress import Progress, quiet
 
 MIN_COUNT = 2
 MAX_SHARE = 0.6
@@ -31,13 +32,8 @@ PRECISION = 0.9
 # gets no case.
 COSTS: Mapping[str, float] = {"emergency": 20.0, "complaint": 5.0, "both": 5.0, "report": 5.0}
 
-Progress = Callable[[str, int, int], None]
 Labels = Sequence[str | None]
 Scores = npt.NDArray[np.float64]
-
-
-def no_progress(_stage: str, _done: int, _total: int) -> None:
-    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +132,7 @@ def _folds(count: int, truth: npt.NDArray[np.intp], groups: Sequence[int]) -> An
 
 
 def train(
-    texts: Sequence[Text], labels: Mapping[str, Labels], *, version: str, keep: int | None = None, progress: Progress = no_progress
+    texts: Sequence[Text], labels: Mapping[str, Labels], *, version: str, keep: int | None = None, progress: Progress = quiet
 ) -> Classifier:  # fmt: skip
     """labels: field name -> a label per text, None where that field has none. keep: at most so many
     features, those with the largest weights; None: all."""
@@ -211,7 +207,7 @@ class Examined:
 
 
 def cross_validate(
-    texts: Sequence[Text], labels: Mapping[str, Labels], *, folds: int = 5, keep: int | None = None, progress: Progress = no_progress
+    texts: Sequence[Text], labels: Mapping[str, Labels], *, folds: int = 5, keep: int | None = None, progress: Progress = quiet
 ) -> list[Examined]:  # fmt: skip
     """Every field by out-of-fold answers."""
     found = []

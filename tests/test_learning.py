@@ -14,6 +14,7 @@ from app import learning
 from app.cli import app
 from app.errors import Invalid
 from ml import classification, training
+from ml.progress import quiet
 from ml.training import Text
 
 WORDS = {
@@ -38,9 +39,7 @@ def write(path: Path, rows: list[tuple[str, str]]) -> Path:
 
 def test_a_classifier_is_trained_saved_and_loaded_the_same(tmp_path: Path) -> None:
     data = learning.read_labelled([write(tmp_path / "a.csv", labelled())], text=["text"], labels=["label"])
-    examined = learning.train(
-        data, tmp_path / "out", name="mine", source="test", on=date(2026, 11, 1), progress=training.no_progress
-    )
+    examined = learning.train(data, tmp_path / "out", name="mine", source="test", on=date(2026, 11, 1), progress=quiet)
     assert examined[0].macro_f1 > 0.9
     made = classification.load(tmp_path / "out" / "mine")
     opinion = made.classify("老师让交补课的学费", reasons=3)["label"]
