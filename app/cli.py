@@ -22,7 +22,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
-from app import calendar, codes, complainants, correcting, identity, importers, importing, incidents, policy, reports, supervisor
+from app import (
+    calendar,
+    codes,
+    complainants,
+    correcting,
+    identity,
+    importers,
+    importing,
+    incidents,
+    merchants,
+    policy,
+    reports,
+    supervisor,
+)
 from app import demo as demonstration
 from app.calendar import SHANGHAI
 from app.database import Database
@@ -103,6 +116,8 @@ async def _seed(owner: str) -> None:
             await codes.seed(connection)
             await calendar.seed(connection)
             await policy.seed(connection)
+        async with database.connection() as connection:
+            await merchants.adopt(connection)
     finally:
         await database.close()
 
@@ -330,13 +345,13 @@ def link_incidents(
     """Finds which complaints of a file are about one incident; a complaint that stands alone is one of its own."""
     from app import linking, matching
     from ml import incidents as engine
-    from ml import merchants
+    from ml.merchants import shipped_scorecard as merchant_scorecard
     from ml.scorecards import Scorecard
 
     card = Scorecard.load(scorecard) if scorecard else engine.shipped_scorecard()
     with _Bars() as bars:
         found = matching.link_incidents(
-            file, out, columns=linking.parse_columns(columns, tuple(matching.FIELDS)), merchant_scorecard=merchants.shipped_scorecard(),
+            file, out, columns=linking.parse_columns(columns, tuple(matching.FIELDS)), merchant_scorecard=merchant_scorecard(),
             scorecard=card, online=online, progress=bars,
         )  # fmt: skip
     console.print(f"{found[0]} complaints, {found[1]} incidents; written to {out}")
@@ -359,10 +374,10 @@ def train_merchants(out: Annotated[Path, typer.Argument(help="JSON to write: bit
 def train_incidents(out: Annotated[Path, typer.Argument(help="JSON to write: bits per level, readable")], file: Labelled) -> None:
     """Learns how to tell incidents from files with a column incident_id. Use it with TRIAGE_INCIDENTS=OUT."""
     from app import matching
-    from ml import merchants
+    from ml.merchants import shipped_scorecard
 
     with _Bars() as bars:
-        made = matching.train_incidents(file, merchants.shipped_scorecard(), progress=bars)
+        made = matching.train_incidents(file, shipped_scorecard(), progress=bars)
         out.write_text(made.to_json(), "utf-8")
     console.print(f"written to {out}")
 

@@ -4,10 +4,12 @@ A membership is an INSERT. The incident's profile is folded in at once where nob
 otherwise, so a thousand complaints on one incident don't queue for one row.
 """
 
+import struct
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from app import runs
@@ -65,7 +67,7 @@ def keys(matter: Features, tokeniser: Tokeniser) -> tuple[list[int], list[int], 
 
 _HIT = """
 WITH hit AS (
-  SELECT k.incident_id, sum(t.weight) AS shared FROM unnest($1::bigint[], $6::int[]) AS t(token, weight)
+  SELECT k.incident_id, sum(t.weight) AS shared FROM unnest($1::text::bigint[], $6::text::int[]) AS t(token, weight)
   CROSS JOIN LATERAL (
     SELECT incident_id FROM incident_key WHERE token = t.token AND last_at > $2 ORDER BY last_at DESC LIMIT $3
   ) AS k GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT $4
@@ -74,7 +76,7 @@ WITH hit AS (
 _CANDIDATES = (
     _HIT
     + """
-SELECT i.id, i.state, i.first_at, greatest(i.last_at, i.reopened_at) AS last_at, i.profile, i.version, i.terms, i.term_counts, i.term_weights
+SELECT i.id, i.state, i.first_at, greatest(i.last_at, i.reopened_at) AS last_at, i.profile, i.version, i.words
 FROM hit JOIN incident i ON i.id = hit.incident_id
 WHERE i.merged_into IS NULL AND NOT (i.id = ANY($5::uuid[]))
 """
@@ -89,9 +91,15 @@ async def _candidates(
 ) -> _Known:  # fmt: skip
     """Without those seen: under the lock only what came meanwhile is new."""
     rows = await connection.fetch(
-        _CANDIDATES, list(tokens), matter.at - timedelta(days=_WINDOW_DAYS), _PER_KEY, MAX_CANDIDATES, list(seen), list(weights)
+        _CANDIDATES,
+        to_array(tokens),
+        matter.at - timedelta(days=_WINDOW_DAYS),
+        _PER_KEY,
+        MAX_CANDIDATES,
+        list(seen),
+        to_array(weights),
     )
-    return {r["id"]: (r["state"], r["version"], _profile(r)) for r in rows}
+    return {r["id"]: (r["state"], r["version"], profile_of(r)) for r in rows}
 
 
 async def assign(
@@ -158,15 +166,14 @@ WITH got AS (
   SELECT id FROM incident WHERE id = $1 AND version = $2 FOR NO KEY UPDATE SKIP LOCKED
 ), member AS (
   INSERT INTO incident_membership (id, incident_id, matter_id, is_primary, origin, actor, evidence, folded, counted)
-  VALUES ($3, $1, $4, true, 'auto', 'triage', $5, EXISTS (SELECT 1 FROM got), $13)
+  VALUES ($3, $1, $4, true, 'auto', 'triage', $5, EXISTS (SELECT 1 FROM got), $11)
 ), fresh AS (
   INSERT INTO incident_key (token, incident_id, last_at)
-  SELECT t, $1, $6 FROM unnest($7::bigint[]) AS t, got ORDER BY t
+  SELECT t, $1, $6 FROM unnest($7::text::bigint[]) AS t, got ORDER BY t
   ON CONFLICT (token, incident_id) DO UPDATE SET last_at = excluded.last_at
   WHERE incident_key.last_at < excluded.last_at - interval '6 hours'
 )
-UPDATE incident SET version = version + 1, first_at = $8, last_at = $6, scope = $14, profile = $9, terms = $10::text::bigint[], term_counts = $11::text::smallint[],
-       term_weights = $12::text::real[], complaints = complaints + 1
+UPDATE incident SET version = version + 1, first_at = $8, last_at = $6, scope = $12, profile = $9, words = $10, complaints = complaints + 1
 FROM got WHERE incident.id = got.id
 """
 
@@ -175,23 +182,22 @@ async def _join(
     connection: Connection, incident_id: uuid.UUID, version: int, profile: Profile, matter_id: uuid.UUID, tokens: Sequence[int],
     evidence: dict[str, Any], counted: bool,
 ) -> None:  # fmt: skip
-    stored = _stored(profile)
     await connection.execute(
-        _JOIN, incident_id, version, new_id(), matter_id, to_json(evidence), profile.last_at, list(tokens),
-        profile.first_at, *stored, counted, profile.scope,
+        _JOIN, incident_id, version, new_id(), matter_id, to_json(evidence), profile.last_at, to_array(tokens),
+        profile.first_at, *_stored(profile), counted, profile.scope,
     )  # fmt: skip
 
 
 _OPEN = """
 WITH opened AS (
   INSERT INTO incident (id, state, scope, title, merchant_id, first_at, last_at, recurrence_of, complaints, people_complaints,
-                        people_all, unidentified, profile, version, terms, term_counts, term_weights)
-  VALUES ($1, 'single', $2, $3, $4, $5, $5, $6, 1, 1, 1, 0, $7, 0, $8::text::bigint[], $9::text::smallint[], $10::text::real[])
+                        people_all, unidentified, profile, version, words)
+  VALUES ($1, 'single', $2, $3, $4, $5, $5, $6, 1, 1, 1, 0, $7, 0, $8)
 ), key AS (
-  INSERT INTO incident_key (token, incident_id, last_at) SELECT t, $1, $5 FROM unnest($11::bigint[]) AS t
+  INSERT INTO incident_key (token, incident_id, last_at) SELECT t, $1, $5 FROM unnest($9::text::bigint[]) AS t
 )
 INSERT INTO incident_membership (id, incident_id, matter_id, is_primary, origin, actor, evidence, folded, counted)
-VALUES ($12, $1, $13, true, 'auto', 'triage', $14, true, $15)
+VALUES ($10, $1, $11, true, 'auto', 'triage', $12, true, $13)
 """
 
 
@@ -203,7 +209,7 @@ async def _open(
     merchant = uuid.UUID(str(matter.merchant)) if matter.merchant and matter.merchant_stated else None
     await connection.execute(
         _OPEN, incident_id, profile.scope, title, merchant, matter.at, recurrence_of, *_stored(profile),
-        list(tokens), new_id(), matter_id, to_json(evidence), counted,
+        to_array(tokens), new_id(), matter_id, to_json(evidence), counted,
     )  # fmt: skip
 
 
@@ -241,16 +247,14 @@ async def people(connection: Connection, incident_id: uuid.UUID) -> int:
 # -- profiles in rows
 
 
-def _profile(row: Any) -> Profile:
+def profile_of(row: Any) -> Profile:
     raw = row["profile"]
-    terms, names = row["terms"], raw.get("names", {})
-    said = {int(w): bits for w, (_, bits) in names.items()}
+    terms, names, weights = _unpack(row["words"])
     return Profile(
         first_at=row["first_at"], last_at=row["last_at"], size=raw["size"], merchants=raw["merchants"],
         mentioned=raw["mentioned"], shops=_numbered(raw.get("shops", {})), issues=raw["issues"], cities=raw.get("cities", {}),
         districts=raw["districts"], products=_numbered(raw["products"]), lots=_numbered(raw["lots"]), places=_numbered(raw["places"]),
-        terms=dict(zip(terms, row["term_counts"], strict=True)), names={int(w): n for w, (n, _) in names.items()},
-        weights=dict(zip(terms, row["term_weights"], strict=True)) | said, memory=raw.get("memory", raw["size"]), norm=raw["norm"],
+        terms=terms, names=names, weights=weights, memory=raw.get("memory", raw["size"]), norm=raw["norm"],
     )  # fmt: skip
 
 
@@ -259,19 +263,43 @@ def _numbered(raw: Any) -> dict[int, int]:
     return {int(t): n for t, n in raw.items()} if isinstance(raw, dict) else dict.fromkeys(raw, 1)
 
 
-def _stored(profile: Profile) -> tuple[str, str, str, str]:
-    """(profile, terms, term_counts, term_weights) as literals"""
+def _stored(profile: Profile) -> tuple[str, bytes]:
+    """(profile, words)"""
     raw = {
         "size": profile.size, "memory": profile.memory, "norm": round(profile.norm, 6), "merchants": profile.merchants, "mentioned": profile.mentioned,
         "shops": profile.shops, "issues": profile.issues, "cities": profile.cities, "districts": profile.districts,
         "products": profile.products, "lots": profile.lots, "places": profile.places,
-        "names": {w: [n, round(profile.weights[w], 2)] for w, n in profile.names.items()},
     }  # fmt: skip
-    terms = list(profile.terms)
+    return to_json(raw), _pack(profile)
+
+
+# Words are most of a profile, read for each candidate of each complaint: packed, a row stays under 2 kB and is never moved out of its
+# table, and a hundred words are read at once. Big-endian: how many terms and names; token, count and weight in bits of each.
+@cache
+def _words(held: int) -> struct.Struct:
+    return struct.Struct(f">HH{held}q{held}h{held}f")
+
+
+def _pack(profile: Profile) -> bytes:
+    words = [*profile.terms, *profile.names]
+    counts = [min(n, _MOST_COUNTED) for n in (*profile.terms.values(), *profile.names.values())]
+    weights = profile.weights
+    return _words(len(words)).pack(len(profile.terms), len(profile.names), *words, *counts, *[weights[w] for w in words])
+
+
+def _unpack(packed: bytes) -> tuple[dict[int, int], dict[int, int], dict[int, float]]:
+    """(counts of terms, counts of names, weights of both)"""
+    terms = int.from_bytes(packed[:2], "big")
+    held = terms + int.from_bytes(packed[2:4], "big")
+    flat = _words(held).unpack(packed)
+    words, counts = flat[2 : 2 + held], flat[2 + held : 2 + 2 * held]
     return (
-        to_json(raw), to_array(terms), to_array(min(profile.terms[t], _MOST_COUNTED) for t in terms),
-        to_array(round(profile.weights[t], 2) for t in terms),
+        dict(zip(words[:terms], counts, strict=False)), dict(zip(words[terms:], counts[terms:], strict=True)),
+        dict(zip(words, flat[2 + 2 * held :], strict=True)),
     )  # fmt: skip
+
+
+NO_WORDS = _words(0).pack(0, 0)
 
 
 # -- what the worker folds
@@ -313,14 +341,14 @@ async def fold(connection: Connection, incident_id: uuid.UUID, *, limit: int = 2
     members = await connection.fetch(_UNFOLDED, incident_id, limit)
     if not members:
         return 0
-    profile = _profile(row)
+    profile = profile_of(row)
     for member in members:
         if not member["teaches"]:
             continue
         profile.absorb(stored_features(member))
     await connection.execute(
-        "UPDATE incident SET version = version + 1, first_at = $2, last_at = $3, scope = $9, profile = $4, terms = $5::text::bigint[], "
-        "term_counts = $6::text::smallint[], term_weights = $7::text::real[], complaints = complaints + $8 WHERE id = $1",
+        "UPDATE incident SET version = version + 1, first_at = $2, last_at = $3, scope = $7, profile = $4, words = $5, "
+        "complaints = complaints + $6 WHERE id = $1",
         incident_id, profile.first_at, profile.last_at, *_stored(profile), len(members), profile.scope,
     )  # fmt: skip
     # Keys know the day, not the second: a busy incident's index would be rewritten for every member.
@@ -340,7 +368,7 @@ SELECT im.incident_id,
   count(DISTINCT cm.complainant_id) FILTER (WHERE m.lane = 'complaint') AS people,
   count(DISTINCT cm.complainant_id) AS people_all,
   count(DISTINCT im.matter_id) FILTER (WHERE m.lane = 'complaint' AND cm.complainant_id IS NULL) AS unidentified,
-  coalesce(bool_or(m.lane = 'complaint' AND EXISTS (
+  coalesce(bool_or(m.lane <> 'report' AND EXISTS (
     SELECT 1 FROM jsonb_array_elements(m.reading -> 'dangers') AS d
     WHERE d ->> 'severity' = 'high' AND d ->> 'type' IN ('injury', 'death', 'food_poisoning', 'poison', 'explosion')
   )), false) AS harm
@@ -453,9 +481,10 @@ async def regroup(
         return 0
     await connection.execute(
         "INSERT INTO incident (id, state, scope, title, first_at, last_at, complaints, people_complaints, people_all, unidentified, "
-        "profile, version, terms, term_counts, term_weights) SELECT i, 'single', 'merchant', '', now(), now(), 0, 0, 0, 0, '{}', 0, '{}', '{}', '{}' "
+        "profile, version, words) SELECT i, 'single', 'merchant', '', now(), now(), 0, 0, 0, 0, '{}', 0, $2 "
         "FROM unnest($1::uuid[]) AS i ON CONFLICT DO NOTHING",
         sorted(set(moving.values()), key=str),
+        NO_WORDS,
     )
     # One instant for the end of the old and the beginning of the new: what undoes it finds the pair by it.
     moment = datetime.now(UTC)
@@ -510,8 +539,8 @@ async def rebuild(connection: Connection, tokeniser: Tokeniser, incident_id: uui
         profile.absorb(member)
     merchant = max(profile.merchants, key=lambda k: (profile.merchants[k], str(k)), default=None)
     await connection.execute(
-        "UPDATE incident SET version = version + 1, first_at = $2, last_at = $3, scope = $4, profile = $5, terms = $6::text::bigint[], "
-        "term_counts = $7::text::smallint[], term_weights = $8::text::real[], complaints = $9, merchant_id = $10 WHERE id = $1",
+        "UPDATE incident SET version = version + 1, first_at = $2, last_at = $3, scope = $4, profile = $5, words = $6, complaints = $7, "
+        "merchant_id = $8 WHERE id = $1",
         incident_id, profile.first_at, profile.last_at, profile.scope, *_stored(profile), len(members),
         uuid.UUID(str(merchant)) if merchant is not None else None,
     )  # fmt: skip

@@ -20,6 +20,7 @@ import duckdb
 
 from app import incidents, linking, merchants
 from app.database import Database
+from app.errors import Invalid
 from app.identity import new_id
 from app.incidents import features
 from app.intake import MAX_TEXT, Complainant, Complaint, Letter, Respondent
@@ -225,7 +226,7 @@ async def feed(
     """(merchant, incident) of each complaint, fed one by one. Known brands and counts of words are read now and then, as a process of
     the service does. scorecard None: merchants only."""
     found: list[tuple[uuid.UUID | None, uuid.UUID | None]] = []
-    brands: set[str] = set()
+    brands = merchant_engine.Brands()
     since: datetime | None = None
     counted = TermFrequencies()
     async with database.connection() as connection:
@@ -242,7 +243,7 @@ async def feed(
 
 
 async def _decide(
-    connection: Any, one: Filed, brands: set[str], counted: TermFrequencies, merchant_scorecard: Scorecard, scorecard: Scorecard | None
+    connection: Any, one: Filed, brands: merchant_engine.Brands, counted: TermFrequencies, merchant_scorecard: Scorecard, scorecard: Scorecard | None
 ) -> tuple[uuid.UUID | None, uuid.UUID | None]:  # fmt: skip
     named = one.named
     mentions = merchant_engine.mentions(named.stated, named.said, brands, home=named.home, product=named.product)
@@ -267,6 +268,7 @@ def train_merchants(files: Sequence[Path], *, progress: Progress = quiet) -> Sco
         ids, filed = read_file(file, columns={}, progress=progress)
         truth = _truth(file, ids, "merchant_id")
         samples += grouping.teach_merchants([f.named for f in filed], truth, progress=progress)
+    _enough(samples)
     source = ", ".join(f.name for f in files)
     return learn(samples, merchant_engine.ORDERS, version="merchants-2", source=source, threshold_bits=0.0)
 
@@ -279,10 +281,23 @@ def train_incidents(files: Sequence[Path], merchant_scorecard: Scorecard, *, pro
         meant = grouping.resolve([f.named for f in filed], merchant_scorecard, progress=progress)
         truth = _truth(file, ids, "incident_id")
         samples += grouping.teach_incidents(place(filed, meant, weigh(filed)), truth, progress=progress)
+    _enough(samples)
     source = ", ".join(f.name for f in files)
     return learn(
         samples, incident_engine.ORDERS, version="incidents-2", source=source, threshold_bits=incident_engine.THRESHOLD_BITS
     )
+
+
+_LEAST_SAMPLES = 50  # of each kind: from fewer a scorecard learns to join everything, or nothing
+
+
+def _enough(samples: Sequence[tuple[Levels, bool]]) -> None:
+    same = sum(1 for _, one in samples if one)
+    if min(same, len(samples) - same) < _LEAST_SAMPLES:
+        raise Invalid.field(
+            "file",
+            f"too few to learn from: {same} comparisons of one and the same, {len(samples) - same} of two; {_LEAST_SAMPLES} of each are needed",
+        )
 
 
 def _truth(file: Path, ids: Sequence[str], column: str) -> list[int]:

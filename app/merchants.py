@@ -23,7 +23,7 @@ from ml.tokens import sound
 _PER_KEY = 20
 _CANDIDATES_MOST = 12
 _MOST_NAMED = 5
-_COUNTED = 32  # mentions from which on more of the same are not written
+_COUNTED = 16  # mentions from which on more of the same are not written
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,10 @@ def known_of(row: Any) -> Known:
 
 
 _LEARN = """
-WITH got AS (SELECT id FROM merchant WHERE id = $1 AND xmin::text = $8 FOR NO KEY UPDATE SKIP LOCKED)
+WITH got AS (SELECT id FROM merchant WHERE id = $1 AND xmin::text = $8 FOR NO KEY UPDATE SKIP LOCKED),
+brand AS (INSERT INTO merchant_brand (sound) SELECT s FROM unnest($10::text[]) AS s ON CONFLICT DO NOTHING),
+fresh AS (INSERT INTO merchant_key (key, merchant_id, standing) SELECT k, $1, $11 FROM unnest($9::text[]) AS k ON CONFLICT DO NOTHING),
+risen AS (UPDATE merchant_key SET standing = $11 WHERE merchant_id = $1 AND standing < $11 AND $12)
 UPDATE merchant SET profile = $2, name = CASE WHEN registered = 1 THEN name ELSE $3 END, core = CASE WHEN registered = 1 THEN core ELSE $4 END,
   city = coalesce(city, $5), trade = coalesce(trade, $6),
   uscc = CASE WHEN uscc IS NULL AND NOT EXISTS (SELECT 1 FROM merchant o WHERE o.uscc = $7) THEN $7 ELSE uscc END
@@ -149,23 +152,19 @@ async def _learn(connection: Connection, row: Any, known: Known, choice: Choice,
     meanwhile must not be written over."""
     mention = choice.mention
     assert mention is not None
-    before = set(names_of(known))
-    standing = known.standing
+    before, standing = names_of(known), known.standing
     new = known.learn(mention, choice.core)
     if not new and known.size > _COUNTED:
         return
     name = mention.name
     # The registered form is what a merchant is called by; whatever people write besides is in the profile.
     fuller = bool(name.form) and not merchants.parse_name(row["name"]).form and written.stated
+    fresh = sorted({*_keys(written), *names_of(known)} - set(before)) if new else []
     await connection.execute(
         _LEARN, row["id"], to_json(known.as_json()), name.written if fuller else row["name"], known.main, name.city or None, name.trade or None,
-        written.uscc or None, row["version"],
+        written.uscc or None, row["version"], fresh, spotted([choice.core or name.core]) if new else [], known.standing,
+        known.standing > standing,
     )  # fmt: skip
-    if known.standing > standing:
-        await connection.execute("UPDATE merchant_key SET standing = $2 WHERE merchant_id = $1", row["id"], known.standing)
-    if new:
-        fresh = set(names_of(known)) - before
-        await remember(connection, row["id"], known.standing, [*_keys(written), *fresh], [choice.core or name.core])
 
 
 def names_of(known: Known) -> list[str]:
@@ -339,6 +338,13 @@ async def rebuild(connection: Connection, merchant_id: uuid.UUID) -> None:
     await connection.execute("UPDATE merchant SET profile = $2 WHERE id = $1", merchant_id, to_json(known.as_json()))
     keys = [*names_of(known), *([f"u:{row['uscc']}"] if row["uscc"] else []), *(f"t:{t}" for t in known.phones)]
     await remember(connection, merchant_id, known.standing, keys, known.cores)
+
+
+async def adopt(connection: Connection) -> None:
+    """Merchants of a store from before profiles: theirs, and keys of today's form, from their names and mentions."""
+    for row in await connection.fetch("SELECT id FROM merchant WHERE profile IS NULL AND merged_into IS NULL ORDER BY id"):
+        async with connection.transaction():
+            await rebuild(connection, row["id"])
 
 
 _GIVEN_COUNTS = 8  # how many mentions a name that a register or a person gave counts for

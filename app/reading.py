@@ -151,8 +151,7 @@ class Reader:
         self.tokeniser = Tokeniser(mac, use_devices=use_devices)
         self.signer = text.Signer(mac)
         self.frequencies = TermFrequencies()
-        # Sounds of the brands that are known: a text is looked through for them.
-        self.brands: set[str] = set()
+        self.brands = merchants.Brands()
         self.code_map: Mapping[tuple[str, str], str] = {}
         self._term_tokens: dict[str, int] = {}
 
@@ -371,7 +370,7 @@ async def count_terms(connection: Connection, counts: Mapping[int, int], matters
     )  # fmt: skip
 
 
-async def load_brands(connection: Connection, brands: set[str], since: datetime | None) -> datetime | None:
+async def load_brands(connection: Connection, brands: merchants.Brands, since: datetime | None) -> datetime | None:
     """Adds the brands that became known since; gives the time to ask from next. A minute is read twice: transactions that were open
     then may have committed later."""
     row = await connection.fetchrow(

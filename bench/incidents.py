@@ -140,9 +140,9 @@ _MULTIPLY = (
     "INSERT INTO merchant_key (key, merchant_id, standing) SELECT CASE WHEN n % 5 = 0 THEN key ELSE key || '#' || n END, "
     "md5(merchant_id::text || n)::uuid, standing FROM mk, generate_series(1, $1::int) AS n",
     "INSERT INTO incident (id, state, scope, title, merchant_id, first_at, last_at, complaints, people_complaints, people_all, unidentified, profile, "
-    "version, counted_version, terms, term_counts, term_weights) SELECT md5(i.id::text || n)::uuid, state, scope, title, "
-    "md5(merchant_id::text || n)::uuid, first_at, last_at, complaints, people_complaints, people_all, unidentified, profile, 0, 0, terms, term_counts, "
-    "term_weights FROM i, generate_series(1, $1::int) AS n",
+    "version, counted_version, words) SELECT md5(i.id::text || n)::uuid, state, scope, title, "
+    "md5(merchant_id::text || n)::uuid, first_at, last_at, complaints, people_complaints, people_all, unidentified, profile, 0, 0, words "
+    "FROM i, generate_series(1, $1::int) AS n",
     # Half of an incident's keys are its merchant's own, half are places and words that all share.
     "INSERT INTO incident_key (token, incident_id, last_at) SELECT CASE WHEN token % 2 = 0 THEN token ELSE token # (n::bigint << 20) END, "
     "md5(incident_id::text || n)::uuid, last_at FROM ik, generate_series(1, $1::int) AS n ON CONFLICT DO NOTHING",

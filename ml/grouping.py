@@ -15,7 +15,7 @@ from datetime import datetime
 from ml import incidents, merchants
 from ml.incidents import Features, Key, Profile
 from ml.linkage import UNIT
-from ml.merchants import Choice, Known, Mention
+from ml.merchants import Brands, Choice, Known, Mention
 from ml.progress import Progress, quiet
 from ml.scorecards import Levels, Scorecard
 from ml.tokens import sound
@@ -44,7 +44,7 @@ class Directory:
     known: dict[int, Known] = field(default_factory=dict)
     index: dict[str, dict[int, None]] = field(default_factory=lambda: defaultdict(dict))
     keys: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
-    brands: set[str] = field(default_factory=set)
+    brands: Brands = field(default_factory=Brands)
 
     def find(self, named: Named) -> list[Mention]:
         return merchants.mentions(named.stated, named.said, self.brands, home=named.home, product=named.product)
@@ -69,7 +69,7 @@ class Directory:
             for key in merchants.keys(mention):
                 self.point(key, merchant)
             if merchants.is_telling(core or mention.name.core):
-                self.brands.add(sound(core or mention.name.core))
+                self.brands.update((sound(core or mention.name.core),))
 
     def point(self, key: str, merchant: int) -> None:
         self.index[key][merchant] = None

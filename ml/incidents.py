@@ -51,6 +51,11 @@ class Features:
     places: tuple[int, ...] = ()
     terms: Mapping[int, float] = field(default_factory=dict)
     names: Mapping[int, float] = field(default_factory=dict)
+    # Length of the vector of terms.
+    norm: float = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "norm", math.sqrt(sum([w * w for w in self.terms.values()])))
 
 
 @dataclass(slots=True)
@@ -139,7 +144,8 @@ class Profile:
                     del counts[word]
         if len(self.weights) > len(self.terms) + len(self.names):
             self.weights = {w: self.weights[w] for w in (*self.terms, *self.names)}
-        self.norm = math.sqrt(sum((self.weights[t] * n) ** 2 for t, n in self.terms.items()))
+        weights = self.weights
+        self.norm = math.sqrt(sum([(weights[t] * n) ** 2 for t, n in self.terms.items()]))
 
 
 def _count(counts: dict[Any, int], values: Iterable[Any]) -> None:
@@ -174,24 +180,30 @@ ORDERS: Orders = {
 def similarity(matter: Features, profile: Profile) -> float:
     """Cosine of a matter's weighed words with the members' mean, in 0..1. Names are left out: they say who, not what."""
     counts, weights = profile.terms, profile.weights
-    dot = sum(w * weights[t] * counts[t] for t, w in matter.terms.items() if t in counts)
-    return dot / (math.sqrt(sum(w * w for w in matter.terms.values())) * profile.norm) if dot and profile.norm else 0.0
+    dot = sum([w * weights[t] * counts[t] for t, w in matter.terms.items() if t in counts])
+    return dot / (matter.norm * profile.norm) if dot and profile.norm else 0.0
 
 
 def levels(matter: Features, profile: Profile) -> tuple[dict[str, str], str | None]:
-    """(level of each field that both speak of, the rule that forbids)"""
+    """(level of each field that both speak of, the rule that forbids). What another lot, another merchant or too long a silence
+    forbids is not looked at further."""
     found: dict[str, str] = {}
     forbidden: str | None = None
     same_lot = matter.lot is not None and matter.lot in profile.lots
     same_place = any(p in profile.places for p in matter.places)
     if matter.lot is not None and profile.lots:
         found["lot"] = "same" if same_lot else "other"
-        forbidden = None if same_lot else "different_lot"
+        if not same_lot:
+            return found, "different_lot"
 
     who = _who(matter, profile)
-    if who == "other" and matter.merchant_stated and profile.merchants and not (same_lot or same_place):
-        forbidden = forbidden or "different_merchant"
     found["merchant"] = who if matter.merchant_stated or who == "same" else f"{who}/mentioned"
+    if who == "other" and matter.merchant_stated and profile.merchants and not (same_lot or same_place):
+        return found, "different_merchant"
+    gap = silence_days(matter, profile)
+    found["gap"] = str(bisect_right(_GAP_FLOORS, gap))
+    if gap > IDLE_GAP_DAYS[profile.scope]:
+        return found, "idle_too_long"
     if who == "same" and matter.shop is not None:
         found["shop"] = _shop(matter.shop, profile)
         # One shop and nothing but this shop: another one of the chain has its own kitchen.
@@ -226,10 +238,6 @@ def levels(matter: Features, profile: Profile) -> tuple[dict[str, str], str | No
     if matter.district and profile.districts:
         found["district"] = f"{who}/{_where(matter.district, profile.districts)}"
 
-    gap = silence_days(matter, profile)
-    if gap > IDLE_GAP_DAYS[profile.scope]:
-        forbidden = forbidden or "idle_too_long"
-    found["gap"] = str(bisect_right(_GAP_FLOORS, gap))
     if profile.size > 2:
         usual = (profile.last_at - profile.first_at).total_seconds() / 86400 / (profile.size - 1) + 0.25
         found["pace"] = str(bisect_right(_RELATIVE_FLOORS, gap / usual))
@@ -239,7 +247,9 @@ def levels(matter: Features, profile: Profile) -> tuple[dict[str, str], str | No
 
 def silence_days(matter: Features, profile: Profile) -> float:
     """Days between a matter and the incident, 0 inside it."""
-    return max((matter.at - profile.last_at).total_seconds(), (profile.first_at - matter.at).total_seconds(), 0) / 86400
+    if matter.at > profile.last_at:
+        return (matter.at - profile.last_at).total_seconds() / 86400
+    return max((profile.first_at - matter.at).total_seconds() / 86400, 0.0)
 
 
 def _who(matter: Features, profile: Profile) -> str:
@@ -273,8 +283,7 @@ def _where(value: str, counts: Mapping[str, int]) -> str:
 
 def compare(matter: Features, profile: Profile, scorecard: Scorecard) -> Evidence:
     found, forbidden = levels(matter, profile)
-    fields = scorecard.weigh(found)
-    total = scorecard.total(fields)
+    fields, total = scorecard.weigh(found)
     return Evidence(total, fields, forbidden, forbidden is None and total >= scorecard.threshold)
 
 

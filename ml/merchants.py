@@ -6,10 +6,11 @@ of a merchant is counted over its mentions; a new mention is weighed against tha
 
 import re
 import unicodedata
-from collections.abc import Container, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.resources import files
+from itertools import pairwise
 from typing import Any
 
 from ml.linkage import UNIT, Evidence
@@ -232,17 +233,42 @@ def _syllable(character: str) -> str:
     return sound(character)
 
 
-def brands_in_text(text: str, brands: Container[str], *, most: int = 4) -> list[Mention]:
-    """Known brands (`brands`: their sounds) that a text speaks of, most telling first."""
+class Brands:
+    """Known brands by their sound, at least two syllables each. A text is looked through for how they begin."""
+
+    __slots__ = ("_longest", "_sounds")
+
+    def __init__(self, sounds: Iterable[str] = ()) -> None:
+        self._sounds: set[str] = set()
+        self._longest: dict[str, int] = {}  # the first two syllables -> syllables of the longest that begins so
+        self.update(sounds)
+
+    def update(self, sounds: Iterable[str]) -> None:
+        for heard in sounds:
+            syllables = heard.split(" ")
+            head = " ".join(syllables[:2])
+            self._sounds.add(heard)
+            self._longest[head] = max(len(syllables), self._longest.get(head, 0))
+
+    def __contains__(self, heard: str) -> bool:
+        return heard in self._sounds
+
+    def longest(self, head: str) -> int:
+        """Syllables of the longest brand that begins with these two; 0: none does."""
+        return self._longest.get(head, 0)
+
+
+def brands_in_text(text: str, brands: Brands, *, most: int = 4) -> list[Mention]:
+    """Known brands that a text speaks of, most telling first."""
     text = text[:_LOOKED_AT]
     found: list[tuple[int, int, int, Mention]] = []
     for run in _HAN.finditer(text):
         syllables = [_syllable(c) for c in run[0]]
-        for start in range(len(syllables) - 1):
-            key = syllables[start]
-            for end in range(start + 1, min(start + _LONGEST_BRAND, len(syllables))):
-                key += " " + syllables[end]
-                if key in brands:
+        for start, head in enumerate(map(" ".join, pairwise(syllables))):
+            if not (longest := brands.longest(head)):
+                continue
+            for end in range(start + 1, min(start + longest, start + _LONGEST_BRAND, len(syllables))):
+                if " ".join(syllables[start : end + 1]) in brands:
                     at = run.start() + start
                     rank, mention = _spoken(text, at, at + end - start + 1)
                     found.append((-rank, -(end - start), at, mention))
@@ -271,9 +297,7 @@ def _spoken(text: str, start: int, end: int) -> tuple[int, Mention]:
     return rank, Mention(MerchantName(brand, (brand,), city, trade, words, form, shop[1] if shop else ""), where)
 
 
-def mentions(
-    stated: Sequence[Mention], said: str, brands: Container[str], *, home: str, product: Hashable | None
-) -> list[Mention]:
+def mentions(stated: Sequence[Mention], said: str, brands: Brands, *, home: str, product: Hashable | None) -> list[Mention]:
     """How a complaint names whom it is about: as stated, with what the text says besides (a city, a shop); where nothing is stated,
     the known brands in its text. home: the complainant's city."""
     spoken = brands_in_text(said, brands)
@@ -492,17 +516,18 @@ def _agreement(value: Hashable, counts: Mapping[Any, int]) -> str:
 def compare(mention: Mention, known: Known, scorecard: Scorecard, *, rivals: int = 1) -> tuple[Evidence, str | None]:
     """(weight that the mention is of this merchant, the core by which it was recognised)."""
     found, core = levels(mention, known, rivals)
-    fields = scorecard.weigh(found)
+    fields, total = scorecard.weigh(found)
     forbidden = None
     if mention.uscc and known.uscc:
         same = mention.uscc == known.uscc
         fields["uscc"] = ("same", USCC_WEIGHT) if same else ("differ", -USCC_WEIGHT)
+        total += fields["uscc"][1]
         forbidden = None if same else "different_uscc"
     if mention.phone is not None and mention.phone in known.phones:
         fields["phone"] = ("same", PHONE_WEIGHT)
+        total += PHONE_WEIGHT
     if core is None and fields.get("uscc", ("", 0))[0] != "same" and "phone" not in fields:
         forbidden = forbidden or "other_name"
-    total = scorecard.total(fields)
     threshold = scorecard.threshold + _MARGIN.get(found["brand"].partition("/")[0], 0)
     return Evidence(total, fields, forbidden, forbidden is None and total >= threshold), core
 

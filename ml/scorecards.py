@@ -31,12 +31,15 @@ class Scorecard:
     threshold: int
     weights: Mapping[str, Mapping[str, int]]
 
-    def weigh(self, levels: Levels) -> dict[str, tuple[str, int]]:
-        return {name: (level, self.weights.get(name, {}).get(level, 0)) for name, level in levels.items()}
-
-    def total(self, fields: Mapping[str, tuple[str, int]]) -> int:
-        """Log-odds of what `weigh` gave, and whatever was added to it."""
-        return self.prior + sum(weight for _, weight in fields.values())
+    def weigh(self, levels: Levels) -> tuple[dict[str, tuple[str, int]], int]:
+        """(level and weight of each field, the log-odds that they make)"""
+        fields: dict[str, tuple[str, int]] = {}
+        total = self.prior
+        for name, level in levels.items():
+            weight = self.weights[name].get(level, 0) if name in self.weights else 0
+            fields[name] = level, weight
+            total += weight
+        return fields, total
 
     def to_json(self) -> str:
         bits = {name: {level: w / UNIT for level, w in sorted(levels.items())} for name, levels in sorted(self.weights.items())}

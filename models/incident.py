@@ -11,6 +11,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     SmallInteger,
     Table,
     Text,
@@ -51,10 +52,8 @@ incident = Table(
     # Raised with every fold: a profile read before another's fold must not overwrite it.
     Column("version", Integer, nullable=False),
     Column("counted_version", Integer, nullable=False, server_default=text("-1")),
-    # Small types on purpose: a profile that stays under 2 kB is never moved out of its row.
-    Column("terms", ARRAY(BigInteger), nullable=False),
-    Column("term_counts", ARRAY(SmallInteger), nullable=False),
-    Column("term_weights", ARRAY(REAL), nullable=False),
+    # Words of the profile, packed (app.incidents).
+    Column("words", LargeBinary, nullable=False),
     instant("created_at", now=True),
     CheckConstraint("state IN ('single', 'watch', 'open', 'closed')", name="state"),
     CheckConstraint("scope IN ('shop', 'merchant', 'chain', 'area', 'lot')", name="scope"),

@@ -12,6 +12,7 @@ from app import bursts, identity, worker
 from app.calendar import SHANGHAI, local_day
 from app.database import Connection
 from app.identity import new_id
+from app.incidents import NO_WORDS
 from app.triage import House
 from tests.conftest import Client
 
@@ -106,8 +107,8 @@ async def test_a_burst_is_found_by_the_worker_once_and_told(client: Client, usua
     async with usual.database.transaction() as connection:
         await connection.execute(
             "INSERT INTO incident (id, state, scope, title, merchant_id, first_at, last_at, complaints, people_complaints, people_all, unidentified, "
-            "profile, version, terms, term_counts, term_weights) VALUES ($1, 'open', 'merchant', '商行300：食品质量', $2, now(), now(), 7, 7, 7, 0, '{}', 0, '{}', '{}', '{}')",
-            incident, QUIET,
+            "profile, version, words) VALUES ($1, 'open', 'merchant', '商行300：食品质量', $2, now(), now(), 7, 7, 7, 0, '{}', 0, $3)",
+            incident, QUIET, NO_WORDS,
         )  # fmt: skip
         await connection.execute(
             "INSERT INTO incident_membership (id, incident_id, matter_id, is_primary, origin, actor, evidence, folded, counted) "
