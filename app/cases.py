@@ -1,26 +1,135 @@
-"""The legal life of matters: states, gates, statutory clocks. Opened in one statement, changed by named acts.
+"""The legal life of matters: states, acts, signatures, gates, statutory clocks. Opened in one statement, changed by named acts.
 
-States (DOMAIN 7.4): pending_acceptance 待受理, accepted 受理, settling 和解中, mediating 调解中, agreed 达成协议,
-terminated 终止调解, not_accepted 不予受理, withdrawn 已撤回; verifying 核查 for reports; registered 已登记 for what is no case;
-merged 合并 for copies; history 历史记录.
+One machine for all: ACTS says from which states an act may start, what state it makes, who may do it and by which article;
+data/signatures.json says how many natural persons must sign it. Nothing else changes a state.
 """
 
+import json
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from importlib.resources import files
 from typing import Any
 
 from app.calendar import Due, light, local_day
 from app.database import Connection, to_json
-from app.errors import Conflict, NotFound
+from app.errors import Conflict, Invalid, NotFound
 
 STATE_LABELS = {
-    "pending_acceptance": "待受理", "accepted": "已受理", "settling": "和解中", "mediating": "调解中", "agreed": "达成协议",
-    "terminated": "终止调解", "not_accepted": "不予受理", "withdrawn": "已撤回", "verifying": "核查中", "verified": "已核查",
-    "registered": "已登记", "answered": "已答复", "merged": "与此前投诉合并办理", "history": "历史记录", "received": "已收到",
-    "human": "人工登记中",
+    "pending_acceptance": "待受理", "pending_material": "待补正", "accepted": "已受理", "settling": "和解中", "delegated": "委托调解中",
+    "mediating": "调解中", "appraising": "鉴定检测中", "suspended": "中止调解", "agreed": "达成协议", "terminated": "终止调解",
+    "not_accepted": "不予受理", "withdrawn": "已撤回", "verifying": "核查中", "verified": "已核查", "case_opened": "已立案",
+    "case_not_opened": "不予立案", "transferred": "已移送", "not_handled_again": "不再另行处理", "registered": "已登记", "answered": "已答复",
+    "merged": "与此前投诉合并办理", "history": "历史记录", "archived": "已归档", "received": "已收到", "human": "人工登记中",
 }  # fmt: skip
-CLOSED = frozenset({"agreed", "terminated", "not_accepted", "withdrawn", "verified", "answered", "merged", "history"})
+CLOSED = frozenset({
+    "agreed", "terminated", "not_accepted", "withdrawn", "verified", "case_opened", "case_not_opened", "transferred", "not_handled_again",
+    "answered", "merged", "history", "archived",
+})  # fmt: skip
+
+# -- the machine
+
+REFUSAL_GROUNDS = tuple(f"16({n})" for n in range(1, 8))
+TERMINATION_GROUNDS = tuple(f"23(1)({n})" for n in range(1, 9))
+# R2: when a closed dispute may be opened again; otherwise it is one that was handled, 16(2).
+REOPENING_GROUNDS = ("own_error", "agreement_not_performed", "handled_by_merchant_or_odr_only")
+WAITING = frozenset({"pending_acceptance", "pending_material"})
+MEDIATION = frozenset({"accepted", "settling", "delegated", "mediating", "appraising", "suspended"})
+_DESK = ("intake", "mediator", "supervisor")
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """sources: states it may start from; target: the state it makes, None: none. grounds: of which one must be named. consents: gates
+    that must have passed. person: a natural person's alone. article: of Order 121 or of the law named."""
+
+    label: str
+    lanes: tuple[str, ...]
+    sources: frozenset[str]
+    target: str | None
+    roles: tuple[str, ...]
+    article: str
+    grounds: tuple[str, ...] = ()
+    consents: tuple[str, ...] = ()
+    person: bool = True
+
+
+_O121 = "《市场监督管理投诉举报处理办法》"
+_BOTH_SIDES = ("consumer_consent", "merchant_consent")
+ACTS: dict[str, Act] = {
+    "ask_material": Act("要求补正材料", ("complaint",), frozenset({"pending_acceptance"}), "pending_material", _DESK, _O121 + "第十条"),
+    "accept": Act("受理", ("complaint",), WAITING, "accepted", _DESK, _O121 + "第十五条"),
+    "refuse": Act("不予受理", ("complaint",), WAITING, "not_accepted", _DESK, _O121 + "第十六条", REFUSAL_GROUNDS),
+    "settle": Act(
+        "线上和解", ("complaint",), WAITING | {"accepted"}, "settling", _DESK, _O121 + "第六条、第十八条",
+        consents=("consumer_choice", "odr_enterprise"),
+    ),
+    "delegate": Act("委托调解", ("complaint",), frozenset({"accepted", "mediating"}), "delegated", _DESK, _O121 + "第十九条", consents=_BOTH_SIDES),
+    "mediate": Act(
+        "组织调解", ("complaint",), frozenset({"accepted", "settling", "delegated"}), "mediating", _DESK, _O121 + "第十八条", consents=_BOTH_SIDES
+    ),
+    "appraise": Act("鉴定、检测", ("complaint",), frozenset({"mediating", "delegated"}), "appraising", _DESK, _O121 + "第二十二条"),
+    "suspend": Act("中止调解（回避）", ("complaint",), frozenset({"mediating"}), "suspended", _DESK, _O121 + "第二十一条"),
+    "resume": Act("恢复调解", ("complaint",), frozenset({"appraising", "suspended"}), "mediating", _DESK, _O121 + "第二十一条、第二十二条"),
+    "agree": Act("达成协议", ("complaint",), WAITING | MEDIATION, "agreed", _DESK, _O121 + "第二十四条"),
+    "terminate": Act("终止调解", ("complaint",), MEDIATION, "terminated", _DESK, _O121 + "第二十三条", TERMINATION_GROUNDS),
+    # The complainant's own act, through his portal or at the desk.
+    "withdraw": Act("撤回投诉", ("complaint",), WAITING | MEDIATION, "withdrawn", ("portal", *_DESK), _O121 + "第二十三条第一款第一项", person=False),
+    "reopen": Act(
+        "重新办理", ("complaint",), frozenset({"agreed", "terminated", "not_accepted", "withdrawn"}), "accepted", ("intake", "supervisor"),
+        _O121 + "第二十六条", REOPENING_GROUNDS,
+    ),
+    "transfer_police": Act(
+        "移送公安机关", ("complaint", "report"), WAITING | MEDIATION | {"verifying"}, "transferred", ("intake", "mediator", "supervisor"), _O121 + "第四十二条"
+    ),
+    "find_factors": Act("认定第十七条因素", ("complaint",), WAITING | MEDIATION, None, _DESK, _O121 + "第十七条"),
+    "extend": Act("延长核查期限", ("report",), frozenset({"verifying"}), None, ("intake", "supervisor"), _O121 + "第二十七条"),
+    "verify": Act("核查完毕", ("report",), frozenset({"verifying"}), "verified", _DESK, _O121 + "第二十七条"),
+    "open_case": Act("立案", ("report",), frozenset({"verifying", "verified"}), "case_opened", ("intake", "supervisor"), "《市场监督管理行政处罚程序规定》第十八条、第十九条"),
+    "not_open_case": Act("不予立案", ("report",), frozenset({"verifying", "verified"}), "case_not_opened", ("intake", "supervisor"), "《市场监督管理行政处罚程序规定》第二十条"),
+    "transfer": Act("移送其他机关", ("report",), frozenset({"verifying"}), "transferred", ("intake", "supervisor"), _O121 + "第三十四条"),
+    "not_again": Act("不再另行处理", ("report",), frozenset({"verifying"}), "not_handled_again", ("intake", "supervisor"), _O121 + "第三十五条第二款"),
+    "answer": Act("告知途径", ("other",), frozenset({"registered"}), "answered", _DESK, _O121 + "第四十四条"),
+    "archive": Act("归档", ("complaint", "report", "other"), CLOSED - {"archived", "merged", "history"}, "archived", ("intake", "supervisor"), "文书档案"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """How many natural persons sign, and which share of those signed by one is looked at by a second afterwards."""
+
+    persons: int
+    sampled: float = 0.0
+
+
+@lru_cache(maxsize=1)
+def _signatures() -> dict[str, Any]:
+    return dict(json.loads((files("app") / "data" / "signatures.json").read_text("utf-8")))
+
+
+def signing(act: str, ground: str | None = None) -> Signing:
+    given = _signatures()["acts"].get(act, {})
+    raw = given.get(ground) or given.get("*") or _signatures()["default"]
+    return Signing(raw["persons"], raw.get("sampled", 0.0))
+
+
+def require(act: str, matter: Any, ground: str | None = None) -> Act:
+    """The act, where it may start from the matter as it stands. Raises Invalid for an unknown act or ground, Conflict otherwise."""
+    if act not in ACTS:
+        raise Invalid.field("act", f"must be one of {', '.join(ACTS)}")
+    wanted = ACTS[act]
+    if wanted.grounds and ground not in wanted.grounds:
+        raise Invalid.field("ground", f"must be one of {', '.join(wanted.grounds)}")
+    if ground is not None and not wanted.grounds:
+        raise Invalid.field("ground", f"{act} has no grounds")
+    if matter["lane"] not in wanted.lanes:
+        raise Conflict(f"{wanted.label}: only for {', '.join(wanted.lanes)}; this matter is {matter['lane']}")
+    if matter["state"] not in wanted.sources:
+        raise Conflict(f"{wanted.label}: not from {STATE_LABELS[matter['state']]}")
+    return wanted
+
 
 _COLUMNS = {
     "matter": "id, letter_id, sequence, lane, kind, kind_probability, source, channel, district, goods, problem, issues, demands, "
@@ -71,18 +180,19 @@ async def hold(connection: Connection, matter_id: uuid.UUID) -> Any:
 async def move(
     connection: Connection, matter_id: uuid.UUID, state: str, *, actor: str, at: datetime, note: str | None = None,
     authority: str = "bureau", outcome: str | None = None, recovered_fen: int | None = None, satisfied: bool | None = None,
+    act: str | None = None, ground: str | None = None, signed_by: Sequence[str] = (),
 ) -> None:  # fmt: skip
-    """A state change with its history row. A closed matter's clocks stop."""
+    """A state change with its history row. A closed matter's clocks stop; one that is opened again is closed no more."""
     closes = state in CLOSED
     await connection.execute(
         "UPDATE matter SET state = $2, authority = $3, as_of = $4, outcome = coalesce($5, outcome), "
         "recovered_fen = coalesce($6, recovered_fen), satisfied = coalesce($7, satisfied), "
-        "closed_at = CASE WHEN $8 THEN $4 ELSE closed_at END WHERE id = $1",
+        "closed_at = CASE WHEN $8 THEN coalesce(closed_at, $4) END WHERE id = $1",
         matter_id, state, authority, at, outcome, recovered_fen, satisfied, closes,
     )  # fmt: skip
     await connection.execute(
-        "INSERT INTO state_change (matter_id, state, actor, authority, at, note) VALUES ($1, $2, $3, $4, $5, $6)",
-        matter_id, state, actor, authority, at, note,
+        "INSERT INTO state_change (matter_id, state, actor, authority, at, note, act, ground, signed_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        matter_id, state, actor, authority, at, note, act, ground, list(signed_by),
     )  # fmt: skip
     if closes:
         await stop_clocks(connection, matter_id, at=at, by=state)
@@ -206,6 +316,121 @@ ORDER BY own.event_at DESC, own.id LIMIT 40
 async def earlier(connection: Connection, complainant_id: uuid.UUID, since: datetime, until: datetime) -> list[Any]:
     """The person's other matters of that time, newest first: what a copy or a repeat is measured against."""
     return list(await connection.fetch(_EARLIER, complainant_id, since, until))
+
+
+# -- acts that wait for a signature
+
+_PROPOSE = """
+INSERT INTO approval (id, matter_id, kind, act, ground, reason, detail, persons, signed_by, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (matter_id, act) WHERE state = 'open' DO NOTHING RETURNING id
+"""
+
+
+async def propose(
+    connection: Connection, approval_id: uuid.UUID, matter_id: uuid.UUID, *, kind: str, act: str, ground: str | None, reason: str | None,
+    detail: Mapping[str, Any], persons: int, signed_by: Sequence[str], at: datetime,
+) -> bool:  # fmt: skip
+    """An act that waits. kind: sign (of further persons), sample (looked at afterwards), clock (drafted by a term). False: the same act
+    waits for this matter already."""
+    made = await connection.fetchval(
+        _PROPOSE, approval_id, matter_id, kind, act, ground, reason, to_json(detail), persons, list(signed_by), at
+    )
+    return made is not None
+
+
+async def hold_approval(connection: Connection, approval_id: uuid.UUID) -> Any:
+    row = await connection.fetchrow("SELECT * FROM approval WHERE id = $1 FOR UPDATE", approval_id)
+    if row is None:
+        raise NotFound("no such approval")
+    return row
+
+
+async def end_approval(
+    connection: Connection, approval_id: uuid.UUID, state: str, *, by: str, at: datetime, reason: str | None = None
+) -> None:
+    """state: done, rejected, lapsed (the matter went another way)."""
+    await connection.execute(
+        "UPDATE approval SET state = $2, decided_by = $3, decided_at = $4, decided_reason = $5, "
+        "signed_by = CASE WHEN $2 = 'done' AND NOT $3 = ANY(signed_by) THEN signed_by || $3 ELSE signed_by END WHERE id = $1",
+        approval_id, state, by, at, reason,
+    )  # fmt: skip
+
+
+async def lapse_approvals(connection: Connection, matter_id: uuid.UUID, *, by: str, at: datetime) -> None:
+    """What waited to be signed for a matter that has gone another way; what is only looked at afterwards stays."""
+    await connection.execute(
+        "UPDATE approval SET state = 'lapsed', decided_by = $2, decided_at = $3 WHERE matter_id = $1 AND state = 'open' AND kind <> 'sample'",
+        matter_id, by, at,
+    )  # fmt: skip
+
+
+_APPROVALS = """
+SELECT a.id, a.matter_id, a.kind, a.act, a.ground, a.reason, a.detail, a.persons, a.signed_by, a.created_at, m.letter_id AS complaint_id, m.district,
+       m.lane, m.state, (SELECT min(due_at) FROM clock c WHERE c.matter_id = m.id AND c.stopped_at IS NULL) AS due_at
+FROM approval a JOIN matter m ON m.id = a.matter_id
+WHERE a.state = 'open' AND m.lane = ANY($1) AND EXISTS (SELECT 1 FROM unnest($2::text[]) j WHERE starts_with(m.district, j))
+  AND ($3::timestamptz IS NULL OR (a.created_at, a.id) > ($3, $4)) ORDER BY a.created_at, a.id LIMIT $5
+"""
+
+
+async def approvals(
+    connection: Connection, lanes: Sequence[str], jurisdictions: Sequence[str], after: tuple[datetime, uuid.UUID] | None, limit: int
+) -> list[Any]:  # fmt: skip
+    """What waits to be signed, oldest first."""
+    return list(await connection.fetch(_APPROVALS, list(lanes), list(jurisdictions), *(after or (None, None)), limit))
+
+
+_ENDING = """
+SELECT m.id FROM clock c JOIN matter m ON m.id = c.matter_id
+WHERE c.key = 'complaint.mediate' AND c.stopped_at IS NULL AND c.due_on <= $1 AND m.state = ANY($2) AND NOT EXISTS (
+  SELECT 1 FROM approval a WHERE a.matter_id = m.id AND a.act = 'terminate'
+    AND (a.state = 'open' OR (a.state = 'rejected' AND a.decided_at > $3))
+) ORDER BY c.due_on LIMIT $4
+"""
+DRAFTED_DAYS = 7  # before the 60th day: there must be time to sign
+_LEFT_ALONE = timedelta(days=2)  # once a person said not yet
+
+
+async def ending(connection: Connection, today: date, now: datetime, limit: int) -> list[uuid.UUID]:
+    """Mediations whose sixty days end within a week, with no end drafted."""
+    rows = await connection.fetch(
+        _ENDING, today + timedelta(days=DRAFTED_DAYS), sorted(MEDIATION - {"appraising"}), now - _LEFT_ALONE, limit
+    )
+    return [r["id"] for r in rows]
+
+
+async def gates_of(connection: Connection, matter_id: uuid.UUID) -> dict[str, str]:
+    """name -> state, over all tracks the matter was proposed for: a consent given once is given."""
+    rows = await connection.fetch("SELECT name, state FROM gate WHERE matter_id = $1", matter_id)
+    rank = {"open": 0, "failed": 1, "passed": 2}
+    found: dict[str, str] = {}
+    for row in rows:
+        if rank[row["state"]] >= rank[found.get(row["name"], "open")]:
+            found[row["name"]] = row["state"]
+    return found
+
+
+async def ask_gate(
+    connection: Connection, matter_id: uuid.UUID, name: str, state: str, *, actor: str, at: datetime, basis: str
+) -> bool:
+    """A side's word on something its track did not ask for yet. False where that word was given before."""
+    row = await connection.fetchrow(
+        "INSERT INTO gate (matter_id, track, name, state, actor, at, basis) SELECT id, track, $2, $3, $4, $5, $6 FROM matter WHERE id = $1 "
+        "AND NOT EXISTS (SELECT 1 FROM gate g WHERE g.matter_id = $1 AND g.name = $2) RETURNING name",
+        matter_id, name, state, actor, at, basis,
+    )  # fmt: skip
+    return row is not None
+
+
+async def press(connection: Connection, matter_id: uuid.UUID, act: str, *, actor: str, at: datetime, note: str | None) -> None:
+    """Urged 催办 by the complainant, or supervised 督办 from above: counted, and in the history."""
+    column = {"urge": "urged", "supervise": "supervised"}[act]
+    await connection.execute(f"UPDATE matter SET {column} = {column} + 1 WHERE id = $1", matter_id)
+    await connection.execute(
+        "INSERT INTO state_change (matter_id, state, actor, authority, at, note, act) SELECT id, state, $2, 'bureau', $3, $4, $5 FROM matter "
+        "WHERE id = $1",
+        matter_id, actor, at, note, act,
+    )  # fmt: skip
 
 
 # -- what people read

@@ -14,7 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api import analysis, complaints, corrections, deliveries, queues
+from app.api import analysis, complaints, corrections, deliveries, matters, queues
 from app.api.common import answer, problem
 from app.database import Database
 from app.errors import TriageError, Unavailable
@@ -55,6 +55,7 @@ def create_app(settings: Settings, database_url: str, *, when_ready: Callable[[]
     )
     app.include_router(complaints.router)
     app.include_router(queues.router)
+    app.include_router(matters.router)
     app.include_router(analysis.router)
     app.include_router(corrections.router)
     app.include_router(deliveries.router)

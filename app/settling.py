@@ -1,13 +1,16 @@
-"""The journey of a person who accepts, finishes, returns or withdraws. Every act here names a natural person or the
-complainant himself; no machine closes a matter against anyone."""
+"""The journey of a person who does a legal act: accepts, refuses, settles, terminates, reopens, finishes, returns, withdraws. Every act
+here names a natural person or the complainant himself; no machine closes a matter against anyone, and what needs two persons waits for
+the second."""
 
 import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from app import audit, calendar, cases, deliveries, work
 from app.calendar import local_day
-from app.database import Connection
+from app.database import Connection, to_json
 from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.identity import Principal, new_id
 from app.triage import House
@@ -30,34 +33,256 @@ _BY_LANE = {
 }
 
 
-async def accept(house: House, matter_id: uuid.UUID, principal: Principal, *, at: datetime | None = None) -> None:
-    """Acceptance 受理 (Art. 15): stops the 7 working days and starts the 60 days."""
+@dataclass(frozen=True, slots=True)
+class Done:
+    """state: of the matter now. approval_id: where the act waits for further signatures, how many more."""
+
+    matter_id: uuid.UUID
+    act: str
+    state: str
+    approval_id: uuid.UUID | None = None
+    missing: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """One act with all who sign it."""
+
+    act: str
+    ground: str | None
+    reason: str | None
+    detail: Mapping[str, Any]
+    signers: Sequence[str]
+    at: datetime
+
+
+async def perform(
+    house: House, matter_id: uuid.UUID, principal: Principal, act: str, *, lanes: Sequence[str], ground: str | None = None,
+    reason: str | None = None, detail: Mapping[str, Any] | None = None, at: datetime | None = None,
+) -> Done:  # fmt: skip
+    """A legal act of cases.ACTS on a matter. Where the law or the bureau wants further signatures it waits as an approval instead."""
+    moment = at or datetime.now(UTC)
     async with house.database.transaction() as connection:
-        matter = await cases.hold(connection, matter_id)
-        if not principal.covers(matter["district"]):
-            raise NotFound("no such matter")
-        _natural(principal)
-        await _accept(house, connection, matter, principal.subject, at or datetime.now(UTC))
+        matter = await _held(connection, matter_id, principal, lanes)
+        wanted = cases.require(act, matter, ground)
+        principal.require(*wanted.roles)
+        if wanted.person:
+            _natural(principal)
+        await _require_consents(connection, matter, wanted)
+        if act in _REASONED and not reason:
+            raise Invalid.field("reason", f"{wanted.label} needs a reason")
+        signed = Signed(act, ground, reason, detail or {}, [principal.subject], moment)
+        _check_detail(signed)
+        signing = cases.signing(act, ground)
+        if signing.persons > 1:
+            approval_id = new_id()
+            fresh = await cases.propose(
+                connection, approval_id, matter_id, kind="sign", act=act, ground=ground, reason=reason, detail=signed.detail,
+                persons=signing.persons, signed_by=signed.signers, at=moment,
+            )  # fmt: skip
+            if not fresh:
+                raise Conflict(f"{wanted.label} waits for a second signature already; see GET /v1/approvals")
+            await audit.record(connection, principal.subject, f"propose_{act}", "matter", [matter_id], lane=matter["lane"])
+            return Done(matter_id, act, matter["state"], approval_id, signing.persons - 1)
+        state = await _carry_out(house, connection, matter, signed)
+        if signing.sampled and _drawn(matter_id, signing.sampled):
+            await cases.propose(
+                connection, new_id(), matter_id, kind="sample", act=act, ground=ground, reason=reason, detail=signed.detail, persons=2,
+                signed_by=signed.signers, at=moment,
+            )  # fmt: skip
+    return Done(matter_id, act, state)
 
 
-async def _accept(house: House, connection: Connection, matter: Any, actor: str, at: datetime) -> None:
-    if matter["lane"] != "complaint" or matter["state"] != "pending_acceptance":
-        raise Conflict(
-            f"only a complaint that waits for acceptance can be accepted; this one is {cases.STATE_LABELS[matter['state']]}"
+async def approve(
+    house: House, approval_id: uuid.UUID, principal: Principal, *, lanes: Sequence[str], at: datetime | None = None
+) -> Done:  # fmt: skip
+    """A further signature, by another natural person than those who signed; the last one carries the act out."""
+    _natural(principal)
+    moment = at or datetime.now(UTC)
+    async with house.database.transaction() as connection:
+        approval, matter = await _waiting(connection, approval_id, principal, lanes)
+        if approval["kind"] == "sample":
+            await cases.end_approval(connection, approval_id, "done", by=principal.subject, at=moment)
+            await audit.record(connection, principal.subject, "sample_checked", "matter", [matter["id"]], lane=matter["lane"])
+            return Done(matter["id"], approval["act"], matter["state"])
+        wanted = cases.require(approval["act"], matter, approval["ground"])
+        principal.require(*wanted.roles)
+        signers = [*approval["signed_by"], principal.subject]
+        missing = approval["persons"] - len(signers)
+        if missing > 0:
+            await connection.execute("UPDATE approval SET signed_by = $2 WHERE id = $1", approval_id, signers)
+            await audit.record(
+                connection, principal.subject, f"sign_{approval['act']}", "matter", [matter["id"]], lane=matter["lane"]
+            )
+            return Done(matter["id"], approval["act"], matter["state"], approval_id, missing)
+        await cases.end_approval(connection, approval_id, "done", by=principal.subject, at=moment)
+        signed = Signed(approval["act"], approval["ground"], approval["reason"], approval["detail"], signers, moment)
+        state = await _carry_out(house, connection, matter, signed)
+    return Done(matter["id"], approval["act"], state)
+
+
+async def reject(
+    house: House, approval_id: uuid.UUID, principal: Principal, *, reason: str, lanes: Sequence[str], at: datetime | None = None
+) -> Done:  # fmt: skip
+    """The act is not done; a sample that was rejected is the supervisor's to put right."""
+    _natural(principal)
+    moment = at or datetime.now(UTC)
+    async with house.database.transaction() as connection:
+        approval, matter = await _waiting(connection, approval_id, principal, lanes, own=True)
+        await cases.end_approval(connection, approval_id, "rejected", by=principal.subject, at=moment, reason=reason)
+        if approval["kind"] == "sample":
+            await cases.press(connection, matter["id"], "supervise", actor=principal.subject, at=moment, note=reason)
+        await audit.record(
+            connection, principal.subject, f"reject_{approval['act']}", "matter", [matter["id"]], lane=matter["lane"]
         )
-    await cases.move(connection, matter["id"], "accepted", actor=actor, at=at)
+    return Done(matter["id"], approval["act"], matter["state"])
+
+
+async def press(
+    house: House, matter_id: uuid.UUID, principal: Principal, act: str, *, lanes: Sequence[str], note: str | None, at: datetime | None = None
+) -> None:  # fmt: skip
+    """Urges 催办 or supervises 督办 an open matter: counted, told, in its history."""
+    moment = at or datetime.now(UTC)
+    async with house.database.transaction() as connection:
+        matter = await _held(connection, matter_id, principal, lanes)
+        cases.require_open(matter)
+        await cases.press(connection, matter_id, act, actor=principal.subject, at=moment, note=note)
+        await deliveries.announce(connection, [(matter_id, f"matter.{act}d", {})])
+        await audit.record(connection, principal.subject, act, "matter", [matter_id], lane=matter["lane"])
+
+
+async def draft_ends(house: House, now: datetime, *, limit: int = 500) -> int:
+    """Drafts the end of mediations whose sixty days are over within a week (Art. 23(1)(5)): a person signs it, or it is overdue and seen."""
+    async with house.database.transaction() as connection:
+        ending = await cases.ending(connection, local_day(now), now, limit)
+        for matter_id in ending:
+            await cases.propose(
+                connection, new_id(), matter_id, kind="clock", act="terminate", ground="23(1)(5)", reason="自受理之日起六十日内未能达成调解协议",
+                detail={}, persons=cases.signing("terminate", "23(1)(5)").persons, signed_by=[], at=now,
+            )  # fmt: skip
+    return len(ending)
+
+
+_REASONED = frozenset({"refuse", "terminate", "reopen", "transfer_police", "find_factors", "extend", "suspend", "transfer", "not_again", "not_open_case", "ask_material", "appraise"})  # fmt: skip
+# What else an act needs to be said: the field and what it may be.
+FACTORS = tuple(f"17({n})" for n in range(1, 6))
+
+
+def _check_detail(signed: Signed) -> None:
+    if signed.act == "find_factors":
+        given = signed.detail.get("factors") or []
+        if not given or not set(given) <= set(FACTORS):
+            raise Invalid.field("factors", f"must name some of {', '.join(FACTORS)}")
+
+
+async def _held(connection: Connection, matter_id: uuid.UUID, principal: Principal, lanes: Sequence[str]) -> Any:
+    matter = await cases.hold(connection, matter_id)
+    if not principal.covers(matter["district"]) or matter["lane"] not in lanes:
+        raise NotFound("no such matter")
+    return matter
+
+
+async def _waiting(
+    connection: Connection, approval_id: uuid.UUID, principal: Principal, lanes: Sequence[str], *, own: bool = False
+) -> tuple[Any, Any]:  # fmt: skip
+    """(approval, matter), the matter locked first as everywhere."""
+    matter_id = await connection.fetchval("SELECT matter_id FROM approval WHERE id = $1", approval_id)
+    if matter_id is None:
+        raise NotFound("no such approval")
+    matter = await _held(connection, matter_id, principal, lanes)
+    approval = await cases.hold_approval(connection, approval_id)
+    if approval["state"] != "open":
+        raise Conflict(f"it was decided already ({approval['state']})")
+    if not own and principal.subject in approval["signed_by"]:
+        raise Forbidden("a second person must sign; you signed already")
+    return approval, matter
+
+
+async def _require_consents(connection: Connection, matter: Any, wanted: cases.Act) -> None:
+    if not wanted.consents:
+        return
+    gates = await cases.gates_of(connection, matter["id"])
+    if absent := [name for name in wanted.consents if gates.get(name) != "passed"]:
+        told = "、".join(f"{_CONSENTS[name]}{'已被拒绝' if gates.get(name) == 'failed' else '尚未取得'}" for name in absent)
+        raise Conflict(f"{wanted.label}: {told} ({', '.join(absent)})")
+
+
+_CONSENTS = {
+    "consumer_consent": "投诉人同意", "merchant_consent": "被投诉人同意", "consumer_choice": "消费者选择线上和解",
+    "odr_enterprise": "被投诉人为在册ODR企业",
+}  # fmt: skip
+
+
+def _drawn(matter_id: uuid.UUID, share: float) -> bool:
+    """The random part of a time-ordered id draws: nobody can choose who is looked at."""
+    return (matter_id.int & 0xFFFF) < share * 0x10000
+
+
+async def _carry_out(house: House, connection: Connection, matter: Any, signed: Signed) -> str:
+    """The act itself, all who must sign having signed. Gives the state it made."""
+    act, actor, matter_id = cases.ACTS[signed.act], signed.signers[-1], matter["id"]
+    state = act.target or matter["state"]
+    note = "；".join(part for part in (act.article if not signed.ground else _cited(signed), signed.reason) if part)
+    if act.target is not None:
+        await cases.move(
+            connection, matter_id, state, actor=actor, at=signed.at, note=note, outcome=_OUTCOME.get(signed.act), act=signed.act,
+            ground=signed.ground, signed_by=signed.signers,
+        )  # fmt: skip
+    if signed.act == "accept":
+        await _start_mediation(house, connection, matter, actor, signed.at)
+    elif signed.act == "reopen":
+        await _start_mediation(house, connection, matter, actor, signed.at)
+        await work.reopen(connection, matter_id, actor)
+    elif signed.act == "find_factors":
+        await connection.execute(
+            "INSERT INTO finding (id, matter_id, code, evidence) VALUES ($1, $2, 'ART17', $3)", new_id(), matter_id,
+            to_json({"factors": list(signed.detail["factors"]), "reason": signed.reason, "signed_by": list(signed.signers)}),
+        )  # fmt: skip
+    if state in cases.CLOSED:
+        await cases.lapse_approvals(connection, matter_id, by=actor, at=signed.at)
+        await work.close_item(connection, matter_id, signed.act, actor)
+        if signed.act in ("terminate", "transfer_police") and matter["lane"] == "complaint":
+            await _start(house, connection, matter, "complaint.terminate_notice", signed.at)
+    told = {"act": signed.act, "state": state, "ground": signed.ground}
+    await deliveries.announce(connection, [(matter_id, f"matter.{_EVENTS.get(signed.act, 'changed')}", told)])
+    await audit.record(connection, actor, signed.act, "matter", [matter_id], lane=matter["lane"])
+    return state
+
+
+_OUTCOME = {"refuse": "not_accepted", "terminate": "terminated", "agree": "agreement", "withdraw": "withdrawn"}
+_EVENTS = {
+    "accept": "accepted",
+    "refuse": "not_accepted",
+    "terminate": "terminated",
+    "agree": "agreed",
+    "withdraw": "withdrawn",
+    "reopen": "reopened",
+}
+
+
+def _cited(signed: Signed) -> str:
+    numerals = "一二三四五六七八"
+    if signed.act == "refuse":
+        return f"《市场监督管理投诉举报处理办法》第十六条第{numerals[int(signed.ground[3]) - 1]}项" if signed.ground else ""
+    if signed.act == "terminate":
+        return (
+            f"《市场监督管理投诉举报处理办法》第二十三条第一款第{numerals[int(signed.ground[6]) - 1]}项" if signed.ground else ""
+        )
+    return str(signed.ground)
+
+
+async def _start_mediation(house: House, connection: Connection, matter: Any, actor: str, at: datetime) -> None:
+    """From acceptance the 60 days run, no longer the 7 working days."""
     await cases.stop_clocks(connection, matter["id"], at=at, by="accepted", key="complaint.accept")
     await cases.set_gate(connection, matter["id"], "accepted", "passed", actor=actor, at=at)
-    told: dict[str, str] = {}
+    await _start(house, connection, matter, "complaint.mediate", at)
+
+
+async def _start(house: House, connection: Connection, matter: Any, key: str, at: datetime) -> None:
     received_on = local_day(matter["received_at"])
     if received_on >= calendar.CLOCKS_FROM:
-        due = calendar.due(
-            house.calendar, "complaint.mediate", local_day(at), received_on=received_on, mode=house.settings.due_mode
-        )
+        due = calendar.due(house.calendar, key, local_day(at), received_on=received_on, mode=house.settings.due_mode)
         await cases.start_clock(connection, new_id(), matter["id"], due, at)
-        told["due_at"] = due.due_at.isoformat()
-    await deliveries.announce(connection, [(matter["id"], "matter.accepted", told)])
-    await audit.record(connection, actor, "accept", "matter", [matter["id"]], lane=matter["lane"])
 
 
 async def finish(
@@ -78,12 +303,15 @@ async def finish(
         if outcome not in _BY_LANE[matter["lane"]]:
             raise Invalid.field("outcome", f"for this matter it must be one of {', '.join(sorted(_BY_LANE[matter['lane']]))}")
         state, ground = OUTCOMES[outcome]
-        if state == "terminated" and matter["state"] == "pending_acceptance":
-            await _accept(house, connection, matter, principal.subject, moment)
+        if state == "terminated" and matter["state"] in cases.WAITING:
+            await _carry_out(house, connection, matter, Signed("accept", None, None, {}, [principal.subject], moment))
         await cases.move(
             connection, matter_id, state, actor=principal.subject, at=moment, note=f"{ground}{'；' + note if note else ''}",
-            outcome=outcome, recovered_fen=recovered_fen, satisfied=satisfied,
+            outcome=outcome, recovered_fen=recovered_fen, satisfied=satisfied, act="finish", signed_by=[principal.subject],
         )  # fmt: skip
+        await cases.lapse_approvals(connection, matter_id, by=principal.subject, at=moment)
+        if state == "terminated":
+            await _start(house, connection, matter, "complaint.terminate_notice", moment)
         await deliveries.announce(connection, [(matter_id, "matter.finished", {"outcome": outcome, "state": state})])
         await audit.record(connection, principal.subject, "finish", "matter", [matter_id], lane=matter["lane"])
     return matter_id
@@ -111,8 +339,10 @@ async def withdraw(house: House, letter_id: uuid.UUID, principal: Principal, *, 
             matter = await cases.hold(connection, row["id"])
             cases.require_open(matter)
             await cases.move(
-                connection, row["id"], "withdrawn", actor=principal.subject, at=now, outcome="withdrawn", note=reason
-            )
+                connection, row["id"], "withdrawn", actor=principal.subject, at=now, outcome="withdrawn", note=reason, act="withdraw",
+                signed_by=[principal.subject],
+            )  # fmt: skip
+            await cases.lapse_approvals(connection, row["id"], by=principal.subject, at=now)
             await work.close_item(connection, row["id"], "withdrawn", principal.subject)
             await deliveries.announce(connection, [(row["id"], "matter.withdrawn", {})])
         await audit.record(connection, principal.subject, "withdraw", "letter", [letter_id], lane="complaint")
@@ -135,6 +365,12 @@ async def consent(house: House, letter_id: uuid.UUID, principal: Principal, *, p
                     connection, row["id"], gate, "passed" if agrees else "failed", actor=principal.subject, at=now
                 ):
                     decided.append(gate)
+            # A side may say so before its track asks: what the matter becomes later finds the word given.
+            if not decided and party == "merchant" and await cases.ask_gate(
+                connection, row["id"], "merchant_consent", "passed" if agrees else "failed", actor=principal.subject, at=now,
+                basis="被投诉人是否同意调解（第十八条、第十九条）",
+            ):  # fmt: skip
+                decided.append("merchant_consent")
         if not decided:
             raise Conflict("nothing in this letter waits for that consent")
         await audit.record(connection, principal.subject, "consent", "letter", [letter_id], lane="complaint")

@@ -198,6 +198,15 @@ INSERT INTO work_event (work_item_id, act, actor, detail) SELECT id, $2, $3, '{}
 """
 
 
+async def reopen(connection: Connection, matter_id: uuid.UUID, actor: str) -> None:
+    """A closed matter that is taken up again is work again: the only way out of `finished`."""
+    await connection.execute(
+        "WITH item AS (UPDATE work_item SET state = 'ready', finished_at = NULL WHERE matter_id = $1 AND state = 'finished' RETURNING id) "
+        "INSERT INTO work_event (work_item_id, act, actor, detail) SELECT id, 'reopen', $2, '{}'::jsonb FROM item",
+        matter_id, actor,
+    )  # fmt: skip
+
+
 async def reroute(
     connection: Connection, matter_id: uuid.UUID, queue: str, actor: str, *, priority: int, due_at: datetime | None, urgent_at: datetime
 ) -> bool:  # fmt: skip

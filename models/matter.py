@@ -75,6 +75,9 @@ matter = Table(
     Column("outcome", Text),
     Column("recovered_fen", BigInteger),
     Column("satisfied", Boolean),
+    # How often the complainant urged and a superior supervised.
+    Column("urged", SmallInteger, nullable=False, server_default=text("0")),
+    Column("supervised", SmallInteger, nullable=False, server_default=text("0")),
     instant("closed_at", nullable=True),
     UniqueConstraint("letter_id", "sequence"),
     CheckConstraint("lane IN ('complaint', 'report', 'other')", name="lane"),
@@ -183,7 +186,36 @@ state_change = Table(
     Column("authority", Text, nullable=False),
     instant("at"),
     Column("note", Text),
+    Column("act", Text),
+    Column("ground", Text),
+    Column("signed_by", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     info=APPEND,
+)
+
+# Acts that wait for somebody's signature, or are looked at by a second person afterwards.
+approval = Table(
+    "approval",
+    metadata,
+    uid(),
+    Column("matter_id", Uuid, ForeignKey("matter.id"), nullable=False),
+    # sign: of further persons; sample: one person's act, looked at afterwards; clock: drafted because a term ends.
+    Column("kind", Text, nullable=False),
+    Column("act", Text, nullable=False),
+    Column("ground", Text),
+    Column("reason", Text),
+    document("detail"),
+    Column("persons", SmallInteger, nullable=False),
+    Column("signed_by", ARRAY(Text), nullable=False),
+    Column("state", Text, nullable=False, server_default=text("'open'")),
+    instant("created_at"),
+    Column("decided_by", Text),
+    instant("decided_at", nullable=True),
+    Column("decided_reason", Text),
+    CheckConstraint("kind IN ('sign', 'sample', 'clock')", name="kind"),
+    CheckConstraint("state IN ('open', 'done', 'rejected', 'lapsed')", name="state"),
+    Index("uq_approval_open", "matter_id", "act", unique=True, postgresql_where=text("state = 'open'")),
+    Index("ix_approval_open", "created_at", "id", postgresql_where=text("state = 'open'")),
+    info=KEEP,
 )
 
 # Bands of signatures: by them a near-identical text is found again, whoever wrote it and about whom.

@@ -9,11 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from app import correcting, settling, work
 from app.api.common import PROBLEMS, Caller, InHouse, answer, lanes
 from app.api.complaints import full_view, shown_kind
-from app.errors import Forbidden, Invalid, NotFound
+from app.errors import Invalid, NotFound
 from app.identity import Principal
 from app.intake import Clean
 from app.privacy import mask_text
-from app.triage import House
 
 router = APIRouter(prefix="/v1", tags=["queues"], responses=PROBLEMS)
 
@@ -163,16 +162,6 @@ async def return_(house: InHouse, principal: Caller, item_id: uuid.UUID, body: R
     return answer({"id": item_id, "matter_id": matter, "state": "ready", "queue_id": "intake"})
 
 
-@router.post("/matters/{matter_id}/accept")
-async def accept(house: InHouse, principal: Caller, matter_id: uuid.UUID) -> Response:
-    """Acceptance (Art. 15) by a natural person: stops the 7 working days, starts the 60 days."""
-    principal.require("intake", "mediator", "supervisor")
-    if not principal.natural_person:
-        raise Forbidden("a person must accept; a machine's token can't")
-    await settling.accept(house, matter_id, principal)
-    return answer(await _matter_state(house, matter_id))
-
-
 class MarkedDanger(_Shape):
     type: Annotated[Clean, Field(max_length=40)]
     severity: Annotated[Clean, Field(max_length=10)] = "medium"
@@ -201,13 +190,3 @@ async def correct_reading(house: InHouse, principal: Caller, matter_id: uuid.UUI
         note=mask_text(body.note) if body.note else None,
     )  # fmt: skip
     return answer(await correcting.correct_reading(house, matter_id, principal, wanted, lanes=lanes(principal)))
-
-
-async def _matter_state(house: House, matter_id: uuid.UUID) -> dict[str, Any]:
-    async with house.database.connection() as connection:
-        row = await connection.fetchrow(
-            "SELECT m.id, m.state, c.key AS clock, c.due_at, c.provisional, c.reason FROM matter m "
-            "LEFT JOIN clock c ON c.matter_id = m.id AND c.stopped_at IS NULL WHERE m.id = $1 ORDER BY c.due_at LIMIT 1",
-            matter_id,
-        )
-    return dict(row)

@@ -1,0 +1,118 @@
+"""Legal acts on matters, and what waits for a second signature."""
+
+import uuid
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from app import cases, settling
+from app.api.common import PROBLEMS, Caller, InHouse, answer, cursor, lanes, read_cursor
+from app.errors import Invalid, NotFound
+from app.intake import Clean
+from app.privacy import mask_text
+from app.settling import Done
+from app.triage import House
+
+router = APIRouter(prefix="/v1", tags=["matters"], responses=PROBLEMS)
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ActBody(_Shape):
+    """ground: for refuse 16(1) to 16(7), for terminate 23(1)(1) to 23(1)(8), for reopen own_error, agreement_not_performed or
+    handled_by_merchant_or_odr_only. factors: for find_factors, 17(1) to 17(5)."""
+
+    ground: Annotated[Clean, Field(max_length=60)] | None = None
+    reason: Annotated[Clean, Field(min_length=1, max_length=2000)] | None = None
+    factors: Annotated[list[Clean], Field(max_length=5)] | None = None
+
+
+class Note(_Shape):
+    note: Annotated[Clean, Field(min_length=1, max_length=2000)] | None = None
+
+
+class Rejection(_Shape):
+    reason: Annotated[Clean, Field(min_length=1, max_length=2000)]
+
+
+@router.get("/approvals")
+async def list_approvals(
+    house: InHouse, principal: Caller, after: Annotated[str | None, Query(alias="cursor")] = None, limit: Annotated[int, Query(ge=1, le=200)] = 50
+) -> Response:  # fmt: skip
+    """What waits for a signature, oldest first. kind: sign (a second person's), sample (one person's act, looked at afterwards),
+    clock (drafted because a term ends)."""
+    principal.require("intake", "mediator", "supervisor")
+    async with house.database.connection() as connection:
+        rows = await cases.approvals(connection, lanes(principal), principal.jurisdictions, read_cursor(after), limit + 1)
+    items = [_approval(dict(r)) for r in rows[:limit]]
+    more = cursor(items[-1]["created_at"], items[-1]["id"]) if len(rows) > limit else None
+    return answer({"items": items, "next_cursor": more})
+
+
+def _approval(row: dict[str, Any]) -> dict[str, Any]:
+    return {**row, "label": cases.ACTS[row["act"]].label, "missing": max(row["persons"] - len(row["signed_by"]), 0)}
+
+
+@router.post("/approvals/{approval_id}/approve")
+async def approve(house: InHouse, principal: Caller, approval_id: uuid.UUID) -> Response:
+    """Signs; the last signature that is needed carries the act out. 403 for whoever signed it already, and for machines."""
+    principal.require("intake", "mediator", "supervisor")
+    done = await settling.approve(house, approval_id, principal, lanes=lanes(principal))
+    return await _answer(house, done)
+
+
+@router.post("/approvals/{approval_id}/reject")
+async def reject(house: InHouse, principal: Caller, approval_id: uuid.UUID, body: Rejection) -> Response:
+    """The act is not done."""
+    principal.require("intake", "mediator", "supervisor")
+    done = await settling.reject(house, approval_id, principal, reason=mask_text(body.reason), lanes=lanes(principal))
+    return await _answer(house, done)
+
+
+@router.post("/matters/{matter_id}/{act}")
+async def act(house: InHouse, principal: Caller, matter_id: uuid.UUID, act: str, body: ActBody | None = None) -> Response:
+    """A legal act by a natural person: ask_material, accept, refuse, settle, delegate, mediate, appraise, suspend, resume, agree, terminate,
+    reopen, transfer_police, find_factors for complaints; extend, verify, open_case, not_open_case, transfer, not_again for reports;
+    answer for what is neither; archive. 202 where it waits for a further signature; 409 where it can't start from the matter's state or
+    a side's consent is missing."""
+    if act not in cases.ACTS or act == "withdraw":
+        raise NotFound(f"no act {act}")
+    given = body or ActBody()
+    if given.factors is not None and act != "find_factors":
+        raise Invalid.field("factors", "only find_factors names factors")
+    done = await settling.perform(
+        house, matter_id, principal, act, lanes=lanes(principal), ground=given.ground,
+        reason=mask_text(given.reason) if given.reason else None, detail={"factors": given.factors} if given.factors else {},
+    )  # fmt: skip
+    return await _answer(house, done)
+
+
+@router.post("/matters/{matter_id}/press/{kind}")
+async def press(house: InHouse, principal: Caller, matter_id: uuid.UUID, kind: str, body: Note | None = None) -> Response:
+    """urge: the complainant asks where it stands (催办); supervise: a superior does (督办). Counted and in the history."""
+    principal.require(*{"urge": ("intake", "mediator", "supervisor"), "supervise": ("supervisor",)}.get(kind, ("admin",)))
+    if kind not in ("urge", "supervise"):
+        raise NotFound(f"no such pressing: {kind}")
+    await settling.press(
+        house, matter_id, principal, kind, lanes=lanes(principal), note=mask_text(body.note) if body and body.note else None
+    )
+    return answer(await _state(house, matter_id))
+
+
+async def _answer(house: House, done: Done) -> Response:
+    waits = {"approval_id": done.approval_id, "missing": done.missing} if done.approval_id else {}
+    return answer({**await _state(house, done.matter_id), "act": done.act, **waits}, 202 if done.approval_id else 200)
+
+
+async def _state(house: House, matter_id: uuid.UUID) -> dict[str, Any]:
+    async with house.database.connection() as connection:
+        row = await connection.fetchrow(
+            "SELECT m.id, m.state, m.urged, m.supervised, c.key AS clock, c.due_at, c.provisional, c.reason FROM matter m "
+            "LEFT JOIN clock c ON c.matter_id = m.id AND c.stopped_at IS NULL WHERE m.id = $1 ORDER BY c.due_at LIMIT 1",
+            matter_id,
+        )
+    found = dict(row)
+    return {**found, "state_label": cases.STATE_LABELS[found["state"]]}
