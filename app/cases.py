@@ -13,6 +13,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
+from app import law
 from app.calendar import Due, light, local_day
 from app.database import Connection, to_json
 from app.errors import Conflict, Invalid, NotFound
@@ -43,56 +44,79 @@ _DESK = ("intake", "mediator", "supervisor")
 @dataclass(frozen=True, slots=True)
 class Act:
     """sources: states it may start from; target: the state it makes, None: none. grounds: of which one must be named. consents: gates
-    that must have passed. person: a natural person's alone. article: of Order 121 or of the law named."""
+    that must have passed. person: a natural person's alone. basis: (law, article, paragraph or None) of each article it stands on."""
 
     label: str
     lanes: tuple[str, ...]
     sources: frozenset[str]
     target: str | None
     roles: tuple[str, ...]
-    article: str
+    basis: tuple[tuple[str, int, int | None], ...]
     grounds: tuple[str, ...] = ()
     consents: tuple[str, ...] = ()
     person: bool = True
 
+    @property
+    def cited(self) -> str:
+        return "、".join(law.cite(name, article, paragraph) for name, article, paragraph in self.basis)
 
-_O121 = "《市场监督管理投诉举报处理办法》"
+
+def cite_ground(ground: str) -> str:
+    """16(3) -> 《市场监督管理投诉举报处理办法》第十六条第三项; 23(1)(5) with its paragraph. A ground that is no article's is itself."""
+    match ground.replace(")", "").split("("):
+        case ["16", item]:
+            return law.cite(law.ORDER_121, 16, item=int(item))
+        case ["23", paragraph, item]:
+            return law.cite(law.ORDER_121, 23, int(paragraph), int(item))
+        case _:
+            return _REOPENING_LABELS.get(ground, ground)
+
+
+_REOPENING_LABELS = {
+    "own_error": "原办理有误", "agreement_not_performed": "协议未履行", "handled_by_merchant_or_odr_only": "此前仅由经营者或在线和解处理",
+}  # fmt: skip
+
+
+def _o121(*articles: int) -> tuple[tuple[str, int, int | None], ...]:
+    return tuple((law.ORDER_121, a, None) for a in articles)
+
+
 _BOTH_SIDES = ("consumer_consent", "merchant_consent")
 ACTS: dict[str, Act] = {
-    "ask_material": Act("要求补正材料", ("complaint",), frozenset({"pending_acceptance"}), "pending_material", _DESK, _O121 + "第十条"),
-    "accept": Act("受理", ("complaint",), WAITING, "accepted", _DESK, _O121 + "第十五条"),
-    "refuse": Act("不予受理", ("complaint",), WAITING, "not_accepted", _DESK, _O121 + "第十六条", REFUSAL_GROUNDS),
+    "ask_material": Act("要求补正材料", ("complaint",), frozenset({"pending_acceptance"}), "pending_material", _DESK, _o121(10)),
+    "accept": Act("受理", ("complaint",), WAITING, "accepted", _DESK, _o121(15)),
+    "refuse": Act("不予受理", ("complaint",), WAITING, "not_accepted", _DESK, _o121(16), REFUSAL_GROUNDS),
     "settle": Act(
-        "线上和解", ("complaint",), WAITING | {"accepted"}, "settling", _DESK, _O121 + "第六条、第十八条",
+        "线上和解", ("complaint",), WAITING | {"accepted"}, "settling", _DESK, _o121(6, 18),
         consents=("consumer_choice", "odr_enterprise"),
     ),
-    "delegate": Act("委托调解", ("complaint",), frozenset({"accepted", "mediating"}), "delegated", _DESK, _O121 + "第十九条", consents=_BOTH_SIDES),
+    "delegate": Act("委托调解", ("complaint",), frozenset({"accepted", "mediating"}), "delegated", _DESK, _o121(19), consents=_BOTH_SIDES),
     "mediate": Act(
-        "组织调解", ("complaint",), frozenset({"accepted", "settling", "delegated"}), "mediating", _DESK, _O121 + "第十八条", consents=_BOTH_SIDES
+        "组织调解", ("complaint",), frozenset({"accepted", "settling", "delegated"}), "mediating", _DESK, _o121(18), consents=_BOTH_SIDES
     ),
-    "appraise": Act("鉴定、检测", ("complaint",), frozenset({"mediating", "delegated"}), "appraising", _DESK, _O121 + "第二十二条"),
-    "suspend": Act("中止调解（回避）", ("complaint",), frozenset({"mediating"}), "suspended", _DESK, _O121 + "第二十一条"),
-    "resume": Act("恢复调解", ("complaint",), frozenset({"appraising", "suspended"}), "mediating", _DESK, _O121 + "第二十一条、第二十二条"),
-    "agree": Act("达成协议", ("complaint",), WAITING | MEDIATION, "agreed", _DESK, _O121 + "第二十四条"),
-    "terminate": Act("终止调解", ("complaint",), MEDIATION, "terminated", _DESK, _O121 + "第二十三条", TERMINATION_GROUNDS),
+    "appraise": Act("鉴定、检测", ("complaint",), frozenset({"mediating", "delegated"}), "appraising", _DESK, _o121(22)),
+    "suspend": Act("中止调解（回避）", ("complaint",), frozenset({"mediating"}), "suspended", _DESK, _o121(21)),
+    "resume": Act("恢复调解", ("complaint",), frozenset({"appraising", "suspended"}), "mediating", _DESK, _o121(21, 22)),
+    "agree": Act("达成协议", ("complaint",), WAITING | MEDIATION, "agreed", _DESK, _o121(24)),
+    "terminate": Act("终止调解", ("complaint",), MEDIATION, "terminated", _DESK, _o121(23), TERMINATION_GROUNDS),
     # The complainant's own act, through his portal or at the desk.
-    "withdraw": Act("撤回投诉", ("complaint",), WAITING | MEDIATION, "withdrawn", ("portal", *_DESK), _O121 + "第二十三条第一款第一项", person=False),
+    "withdraw": Act("撤回投诉", ("complaint",), WAITING | MEDIATION, "withdrawn", ("portal", *_DESK), ((law.ORDER_121, 23, 1),), person=False),
     "reopen": Act(
         "重新办理", ("complaint",), frozenset({"agreed", "terminated", "not_accepted", "withdrawn"}), "accepted", ("intake", "supervisor"),
-        _O121 + "第二十六条", REOPENING_GROUNDS,
+        _o121(26), REOPENING_GROUNDS,
     ),
     "transfer_police": Act(
-        "移送公安机关", ("complaint", "report"), WAITING | MEDIATION | {"verifying"}, "transferred", ("intake", "mediator", "supervisor"), _O121 + "第四十二条"
+        "移送公安机关", ("complaint", "report"), WAITING | MEDIATION | {"verifying"}, "transferred", ("intake", "mediator", "supervisor"), _o121(42)
     ),
-    "find_factors": Act("认定第十七条因素", ("complaint",), WAITING | MEDIATION, None, _DESK, _O121 + "第十七条"),
-    "extend": Act("延长核查期限", ("report",), frozenset({"verifying"}), None, ("intake", "supervisor"), _O121 + "第二十七条"),
-    "verify": Act("核查完毕", ("report",), frozenset({"verifying"}), "verified", _DESK, _O121 + "第二十七条"),
-    "open_case": Act("立案", ("report",), frozenset({"verifying", "verified"}), "case_opened", ("intake", "supervisor"), "《市场监督管理行政处罚程序规定》第十八条、第十九条"),
-    "not_open_case": Act("不予立案", ("report",), frozenset({"verifying", "verified"}), "case_not_opened", ("intake", "supervisor"), "《市场监督管理行政处罚程序规定》第二十条"),
-    "transfer": Act("移送其他机关", ("report",), frozenset({"verifying"}), "transferred", ("intake", "supervisor"), _O121 + "第三十四条"),
-    "not_again": Act("不再另行处理", ("report",), frozenset({"verifying"}), "not_handled_again", ("intake", "supervisor"), _O121 + "第三十五条第二款"),
-    "answer": Act("告知途径", ("other",), frozenset({"registered"}), "answered", _DESK, _O121 + "第四十四条"),
-    "archive": Act("归档", ("complaint", "report", "other"), CLOSED - {"archived", "merged", "history"}, "archived", ("intake", "supervisor"), "文书档案"),
+    "find_factors": Act("认定第十七条因素", ("complaint",), WAITING | MEDIATION, None, _DESK, _o121(17)),
+    "extend": Act("延长核查期限", ("report",), frozenset({"verifying"}), None, ("intake", "supervisor"), _o121(27)),
+    "verify": Act("核查完毕", ("report",), frozenset({"verifying"}), "verified", _DESK, _o121(27)),
+    "open_case": Act("立案", ("report",), frozenset({"verifying", "verified"}), "case_opened", ("intake", "supervisor"), ((law.PENALTY_PROCEDURE, 18, None), (law.PENALTY_PROCEDURE, 19, None))),
+    "not_open_case": Act("不予立案", ("report",), frozenset({"verifying", "verified"}), "case_not_opened", ("intake", "supervisor"), ((law.PENALTY_PROCEDURE, 20, None),)),
+    "transfer": Act("移送其他机关", ("report",), frozenset({"verifying"}), "transferred", ("intake", "supervisor"), _o121(34)),
+    "not_again": Act("不再另行处理", ("report",), frozenset({"verifying"}), "not_handled_again", ("intake", "supervisor"), _o121(35)),
+    "answer": Act("告知途径", ("other",), frozenset({"registered"}), "answered", _DESK, _o121(44)),
+    "archive": Act("归档", ("complaint", "report", "other"), CLOSED - {"archived", "merged", "history"}, "archived", ("intake", "supervisor"), ()),
 }  # fmt: skip
 
 

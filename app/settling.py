@@ -222,7 +222,7 @@ async def _carry_out(house: House, connection: Connection, matter: Any, signed: 
     """The act itself, all who must sign having signed. Gives the state it made."""
     act, actor, matter_id = cases.ACTS[signed.act], signed.signers[-1], matter["id"]
     state = act.target or matter["state"]
-    note = "；".join(part for part in (act.article if not signed.ground else _cited(signed), signed.reason) if part)
+    note = "；".join(part for part in (cases.cite_ground(signed.ground) if signed.ground else act.cited, signed.reason) if part)
     if act.target is not None:
         await cases.move(
             connection, matter_id, state, actor=actor, at=signed.at, note=note, outcome=_OUTCOME.get(signed.act), act=signed.act,
@@ -258,17 +258,6 @@ _EVENTS = {
     "withdraw": "withdrawn",
     "reopen": "reopened",
 }
-
-
-def _cited(signed: Signed) -> str:
-    numerals = "一二三四五六七八"
-    if signed.act == "refuse":
-        return f"《市场监督管理投诉举报处理办法》第十六条第{numerals[int(signed.ground[3]) - 1]}项" if signed.ground else ""
-    if signed.act == "terminate":
-        return (
-            f"《市场监督管理投诉举报处理办法》第二十三条第一款第{numerals[int(signed.ground[6]) - 1]}项" if signed.ground else ""
-        )
-    return str(signed.ground)
 
 
 async def _start_mediation(house: House, connection: Connection, matter: Any, actor: str, at: datetime) -> None:
