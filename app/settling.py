@@ -73,6 +73,7 @@ async def perform(
             raise Invalid.field("reason", f"{wanted.label} needs a reason")
         signed = Signed(act, ground, reason, detail or {}, [principal.subject], moment)
         _check_detail(signed)
+        await _require_sixty_days(connection, matter_id, ground, moment)
         signing = cases.signing(act, ground)
         if signing.persons > 1:
             approval_id = new_id()
@@ -107,6 +108,7 @@ async def approve(
             return Done(matter["id"], approval["act"], matter["state"])
         wanted = cases.require(approval["act"], matter, approval["ground"])
         principal.require(*wanted.roles)
+        await _require_sixty_days(connection, matter["id"], approval["ground"], moment)
         signers = [*approval["signed_by"], principal.subject]
         missing = approval["persons"] - len(signers)
         if missing > 0:
@@ -198,6 +200,17 @@ async def _waiting(
     return approval, matter
 
 
+async def _require_sixty_days(connection: Connection, matter_id: uuid.UUID, ground: str | None, at: datetime) -> None:
+    """Art. 23(1)(5) ends a mediation when its sixty days have passed, not before: a draft may wait, a signature may not come early."""
+    if ground != "23(1)(5)":
+        return
+    due_on = await connection.fetchval(
+        "SELECT due_on FROM clock WHERE matter_id = $1 AND key = 'complaint.mediate' AND stopped_at IS NULL", matter_id
+    )
+    if due_on is not None and local_day(at) <= due_on:
+        raise Conflict(f"{cases.cite_ground(ground)}: the term runs until {due_on}; before that another ground is needed")
+
+
 async def _require_consents(connection: Connection, matter: Any, wanted: cases.Act) -> None:
     if not wanted.consents:
         return
@@ -241,7 +254,7 @@ async def _carry_out(house: House, connection: Connection, matter: Any, signed: 
     if state in cases.CLOSED:
         await cases.lapse_approvals(connection, matter_id, by=actor, at=signed.at)
         await work.close_item(connection, matter_id, signed.act, actor)
-        if signed.act in ("terminate", "transfer_police") and matter["lane"] == "complaint":
+        if signed.act in ("terminate", "transfer_police") and matter["state"] in cases.MEDIATION:
             await _start(house, connection, matter, "complaint.terminate_notice", signed.at)
     told = {"act": signed.act, "state": state, "ground": signed.ground}
     await deliveries.announce(connection, [(matter_id, f"matter.{_EVENTS.get(signed.act, 'changed')}", told)])
@@ -299,7 +312,7 @@ async def finish(
             outcome=outcome, recovered_fen=recovered_fen, satisfied=satisfied, act="finish", signed_by=[principal.subject],
         )  # fmt: skip
         await cases.lapse_approvals(connection, matter_id, by=principal.subject, at=moment)
-        if state == "terminated":
+        if state == "terminated" or (state == "withdrawn" and matter["state"] in cases.MEDIATION):
             await _start(house, connection, matter, "complaint.terminate_notice", moment)
         await deliveries.announce(connection, [(matter_id, "matter.finished", {"outcome": outcome, "state": state})])
         await audit.record(connection, principal.subject, "finish", "matter", [matter_id], lane=matter["lane"])
@@ -332,6 +345,8 @@ async def withdraw(house: House, letter_id: uuid.UUID, principal: Principal, *, 
                 signed_by=[principal.subject],
             )  # fmt: skip
             await cases.lapse_approvals(connection, row["id"], by=principal.subject, at=now)
+            if matter["state"] in cases.MEDIATION:  # what was accepted is ended, and both sides are told
+                await _start(house, connection, matter, "complaint.terminate_notice", now)
             await work.close_item(connection, row["id"], "withdrawn", principal.subject)
             await deliveries.announce(connection, [(row["id"], "matter.withdrawn", {})])
         await audit.record(connection, principal.subject, "withdraw", "letter", [letter_id], lane="complaint")

@@ -132,7 +132,11 @@ async def test_one_person_is_enough_for_withdrawal_settlement_and_day_sixty(hous
     assert await state(house, ended) == "accepted"  # nothing ends by itself
     with pytest.raises(Forbidden):
         await settling.approve(house, waiting["id"], ROBOT, lanes=LANES)
-    await settling.approve(house, waiting["id"], ANNA, lanes=LANES)
+    with pytest.raises(Conflict):  # the sixty days are not over
+        await settling.approve(house, waiting["id"], ANNA, lanes=LANES, at=later)
+    with pytest.raises(Conflict):
+        await act(house, ended, "terminate", ground="23(1)(5)", at=later)
+    await settling.approve(house, waiting["id"], ANNA, lanes=LANES, at=later + timedelta(days=12))
     assert await state(house, ended) == "terminated"
 
 
