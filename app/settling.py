@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from app import audit, calendar, cases, deliveries, work
+from app import audit, calendar, cases, deliveries, rerouting, work
 from app.calendar import local_day
 from app.database import Connection, to_json
 from app.errors import Conflict, Forbidden, Invalid, NotFound
@@ -133,7 +133,7 @@ async def reject(
         approval, matter = await _waiting(connection, approval_id, principal, lanes, own=True)
         await cases.end_approval(connection, approval_id, "rejected", by=principal.subject, at=moment, reason=reason)
         if approval["kind"] == "sample":
-            await cases.press(connection, matter["id"], "supervise", actor=principal.subject, at=moment, note=reason)
+            await cases.press(connection, matter["id"], "supervise", actor=principal.subject, at=moment, note_=reason)
         await audit.record(
             connection, principal.subject, f"reject_{approval['act']}", "matter", [matter["id"]], lane=matter["lane"]
         )
@@ -148,7 +148,7 @@ async def press(
     async with house.database.transaction() as connection:
         matter = await _held(connection, matter_id, principal, lanes)
         cases.require_open(matter)
-        await cases.press(connection, matter_id, act, actor=principal.subject, at=moment, note=note)
+        await cases.press(connection, matter_id, act, actor=principal.subject, at=moment, note_=note)
         await deliveries.announce(connection, [(matter_id, f"matter.{act}d", {})])
         await audit.record(connection, principal.subject, act, "matter", [matter_id], lane=matter["lane"])
 
@@ -364,11 +364,14 @@ async def consent(house: House, letter_id: uuid.UUID, principal: Principal, *, p
         for row in rows:
             if row["state"] in cases.CLOSED:
                 continue
+            matter = await cases.hold(connection, row["id"])
             for gate in gates:
                 if await cases.set_gate(
                     connection, row["id"], gate, "passed" if agrees else "failed", actor=principal.subject, at=now
                 ):
                     decided.append(gate)
+                    if not agrees:
+                        await rerouting.follow_refusal(house, connection, matter, gate, now=now, actor=principal.subject)
             # A side may say so before its track asks: what the matter becomes later finds the word given.
             if not decided and party == "merchant" and await cases.ask_gate(
                 connection, row["id"], "merchant_consent", "passed" if agrees else "failed", actor=principal.subject, at=now,

@@ -233,6 +233,27 @@ SELECT id FROM item
 """
 
 
+async def leased(connection: Connection, matter_id: uuid.UUID) -> bool:
+    """Whether somebody works on it now."""
+    return bool(
+        await connection.fetchval(
+            "SELECT 1 FROM work_item w JOIN lease l ON l.work_item_id = w.id WHERE w.matter_id = $1 AND l.until > clock_timestamp()",
+            matter_id,
+        )
+    )
+
+
+async def flag(connection: Connection, matter_id: uuid.UUID, flag: str, actor: str, detail: Mapping[str, Any]) -> bool:
+    """Tells whoever has the item. False where it is flagged so already, or nobody's any more."""
+    row = await connection.fetchrow(
+        "WITH item AS (UPDATE work_item SET flags = flags || $2::text WHERE matter_id = $1 AND state <> 'finished' AND NOT $2 = ANY(flags) "
+        "RETURNING id), noted AS (INSERT INTO work_event (work_item_id, act, actor, detail) SELECT id, 'flag', $3, $4::jsonb FROM item) "
+        "SELECT id FROM item",
+        matter_id, flag, actor, to_json({"flag": flag, **detail}),
+    )  # fmt: skip
+    return row is not None
+
+
 async def matter_of(connection: Connection, item_id: uuid.UUID) -> uuid.UUID:
     found = await connection.fetchval("SELECT matter_id FROM work_item WHERE id = $1", item_id)
     if found is None:

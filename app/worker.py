@@ -9,7 +9,20 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 
-from app import audit, bursts, complainants, deliveries, incidents, policy, portraits, regrouping, settling, wording, work
+from app import (
+    audit,
+    bursts,
+    complainants,
+    deliveries,
+    incidents,
+    policy,
+    portraits,
+    regrouping,
+    rerouting,
+    settling,
+    wording,
+    work,
+)
 from app.calendar import SHANGHAI, local_day
 from app.triage import House, triage_waiting
 
@@ -67,6 +80,7 @@ async def step(house: House) -> bool:
     """One round; True when there may be more to do at once."""
     triaged = await triage_waiting(house, limit=20)
     folded = await fold(house)
+    rerouted = await rerouting.follow_growth(house, datetime.now(UTC))
     async with house.database.connection() as connection:
         swept = await work.sweep(connection)
     async with house.database.transaction() as connection:
@@ -78,7 +92,7 @@ async def step(house: House) -> bool:
         if await connection.fetchval("SELECT pg_try_advisory_xact_lock(hashtext('worker'))"):
             await incidents.count_terms(connection)
             await audit.seal(connection)
-    return bool(triaged or folded or swept or counted or compared)
+    return bool(triaged or folded or rerouted or swept or counted or compared)
 
 
 async def fold(house: House, *, limit: int = 50) -> int:
@@ -108,6 +122,7 @@ async def hourly(house: House) -> None:
         await incidents.close_idle(connection, datetime.now(UTC))
     async with house.database.transaction() as connection:
         await bursts.watch(connection, datetime.now(UTC), unplaced=house.settings.jurisdiction)
+    await rerouting.follow_terms(house, datetime.now(UTC))
     await settling.draft_ends(house, datetime.now(UTC))
     await nightly(house, datetime.now(UTC))
 

@@ -37,6 +37,9 @@ incident = Table(
     Column("merged_into", Uuid, ForeignKey("incident.id")),
     # Somebody was hurt or many were put at risk: open whatever the number.
     Column("harm", Boolean, nullable=False, server_default=text("false")),
+    # The gravest level by which its matters were routed (app.rerouting.LEVELS), and whether it was more than its merchant's usual rate.
+    Column("routed", SmallInteger, nullable=False, server_default=text("0")),
+    Column("excess", Boolean),
     # A person closed or named it, or said what belongs to it: nothing automatic moves its members.
     Column("closed_by", Text),
     Column("titled_by", Text),
@@ -59,6 +62,7 @@ incident = Table(
     CheckConstraint("scope IN ('shop', 'merchant', 'chain', 'area', 'lot')", name="scope"),
     Index("ix_incident_last_at", "last_at"),
     Index("ix_incident_recurrence_of", "recurrence_of", postgresql_where=text("recurrence_of IS NOT NULL")),
+    Index("ix_incident_many", "id", postgresql_where=text("(people_complaints > 1 OR harm) AND routed < 4")),
     Index("ix_incident_uncounted", "id", postgresql_where=text("version <> counted_version")),
     info=KEEP,
 )
