@@ -5,7 +5,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
-from app import audit, calendar, cases, deliveries, work
+from app import audit, calendar, cases, clocks, deliveries, work
 from app.calendar import local_day
 from app.database import Connection
 from app.errors import Conflict, Forbidden, Invalid, NotFound
@@ -46,7 +46,7 @@ async def _accept(house: House, connection: Connection, matter: Any, actor: str,
             f"only a complaint that waits for acceptance can be accepted; this one is {cases.STATE_LABELS[matter['state']]}"
         )
     await cases.move(connection, matter["id"], "accepted", actor=actor, at=at)
-    await cases.stop_clocks(connection, matter["id"], at=at, by="accepted", key="complaint.accept")
+    await clocks.stop_clocks(connection, matter["id"], at=at, by="accepted", key="complaint.accept", actor=actor)
     await cases.set_gate(connection, matter["id"], "accepted", "passed", actor=actor, at=at)
     told: dict[str, str] = {}
     received_on = local_day(matter["received_at"])
@@ -54,7 +54,7 @@ async def _accept(house: House, connection: Connection, matter: Any, actor: str,
         due = calendar.due(
             house.calendar, "complaint.mediate", local_day(at), received_on=received_on, mode=house.settings.due_mode
         )
-        await cases.start_clock(connection, new_id(), matter["id"], due, at)
+        await clocks.start_clock(connection, new_id(), matter["id"], due, at)
         told["due_at"] = due.due_at.isoformat()
     await deliveries.announce(connection, [(matter["id"], "matter.accepted", told)])
     await audit.record(connection, actor, "accept", "matter", [matter["id"]], lane=matter["lane"])

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 
-from app import audit, bursts, complainants, deliveries, incidents, policy, portraits, regrouping, wording, work
+from app import audit, bursts, complainants, deliveries, incidents, policy, portraits, redating, regrouping, wording, work
 from app.calendar import SHANGHAI, local_day
 from app.triage import House, triage_waiting
 
@@ -108,6 +108,7 @@ async def hourly(house: House) -> None:
         await incidents.close_idle(connection, datetime.now(UTC))
     async with house.database.transaction() as connection:
         await bursts.watch(connection, datetime.now(UTC), unplaced=house.settings.jurisdiction)
+    await redating.catch_up(house, datetime.now(UTC))
     await nightly(house, datetime.now(UTC))
 
 
