@@ -13,8 +13,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
-from app import law
-from app.calendar import Due, light, local_day
+from app import clocks, law
 from app.database import Connection, to_json
 from app.errors import Conflict, Invalid, NotFound
 
@@ -165,7 +164,7 @@ _COLUMNS = {
     "decision": "id, matter_id, kind, decided_at, actor, track, rule, reasons, facts, evidence, alternative, sign, policy_hash, law, "
     "parameters",
     "gate": "matter_id, track, name, state, actor, at, basis",
-    "clock": "id, matter_id, key, law, started_at, due_on, due_at, provisional, reason, other_modes",
+    "clock": clocks.COLUMNS,
     "state_change": "matter_id, state, actor, authority, at, note",
     "finding": "id, matter_id, code, evidence",
 }
@@ -184,13 +183,6 @@ _OPEN = (
 async def open_matters(connection: Connection, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
     """rows: table -> rows as JSON values, of all matters of one letter."""
     await connection.execute(_OPEN, to_json({t: list(rows.get(t, ())) for t in _COLUMNS}))
-
-
-def clock_row(clock_id: uuid.UUID, matter_id: uuid.UUID, due: Due, started_at: datetime) -> dict[str, Any]:
-    return {
-        "id": clock_id, "matter_id": matter_id, "key": due.term.key, "law": due.law, "started_at": started_at, "due_on": due.due_on,
-        "due_at": due.due_at, "provisional": due.provisional, "reason": due.reason, "other_modes": due.other_modes,
-    }  # fmt: skip
 
 
 async def hold(connection: Connection, matter_id: uuid.UUID) -> Any:
@@ -219,24 +211,7 @@ async def move(
         matter_id, state, actor, authority, at, note, act, ground, list(signed_by),
     )  # fmt: skip
     if closes:
-        await stop_clocks(connection, matter_id, at=at, by=state)
-
-
-async def stop_clocks(connection: Connection, matter_id: uuid.UUID, *, at: datetime, by: str, key: str | None = None) -> None:
-    await connection.execute(
-        "UPDATE clock SET stopped_at = $2, stopped_by = $3 WHERE matter_id = $1 AND stopped_at IS NULL AND ($4::text IS NULL OR key = $4)",
-        matter_id, at, by, key,
-    )  # fmt: skip
-
-
-async def start_clock(connection: Connection, clock_id: uuid.UUID, matter_id: uuid.UUID, due: Due, started_at: datetime) -> None:
-    row = clock_row(clock_id, matter_id, due, started_at)
-    await connection.execute(
-        "INSERT INTO clock (id, matter_id, key, law, started_at, due_on, due_at, provisional, reason, other_modes) "
-        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) "
-        "ON CONFLICT (matter_id, key) WHERE stopped_at IS NULL DO NOTHING",
-        *[to_json(v) if k == "other_modes" else v for k, v in row.items()],
-    )  # fmt: skip
+        await clocks.stop_clocks(connection, matter_id, at=at, by=state, actor=actor)
 
 
 async def set_gate(connection: Connection, matter_id: uuid.UUID, name: str, state: str, *, actor: str, at: datetime) -> bool:
@@ -487,7 +462,7 @@ async def read_matters(connection: Connection, letter_id: uuid.UUID, *, now: dat
     rows = await connection.fetch(_MATTERS, letter_id)
     ids = [r["id"] for r in rows]
     gates = await connection.fetch("SELECT * FROM gate WHERE matter_id = ANY($1) ORDER BY track, name", ids)
-    clocks = await connection.fetch("SELECT * FROM clock WHERE matter_id = ANY($1) ORDER BY started_at, key", ids)
+    running = await clocks.read(connection, lights, ids, now=now)
     changes = await connection.fetch("SELECT * FROM state_change WHERE matter_id = ANY($1) ORDER BY id", ids)
     findings = await connection.fetch("SELECT * FROM finding WHERE matter_id = ANY($1) ORDER BY id", ids)
     parties = await connection.fetch(
@@ -522,12 +497,7 @@ async def read_matters(connection: Connection, letter_id: uuid.UUID, *, now: dat
                     "decided_at": row["decided_at"], "actor": row["decided_by"],
                 },
                 "gates": of(gates),
-                "clocks": [
-                    {**c, "other_modes": c["other_modes"],
-                     "light": None if c["stopped_at"] else light(now, c["due_at"], c["started_at"], lights),
-                     "working_days_left": None if c["stopped_at"] else lights.working_days_between(local_day(now), c["due_on"])}
-                    for c in of(clocks)
-                ],
+                "clocks": of(running),
                 "history": of(changes),
                 "findings": [{"code": f["code"], "evidence": f["evidence"]} for f in of(findings)],
                 "parties": of(parties),

@@ -1,4 +1,5 @@
-"""`triage`: serve, worker, migrate, demo, import, export, read, link, relink, retokenise, train, evaluate, codes, clock, token."""
+"""`triage`: serve, worker, migrate, demo, import, export, read, link, relink, retokenise, train, evaluate, codes, clock, load-calendar,
+token."""
 
 import asyncio
 import csv
@@ -33,15 +34,17 @@ from app import (
     incidents,
     merchants,
     policy,
+    redating,
     reports,
     supervisor,
+    terms,
 )
 from app import demo as demonstration
 from app.calendar import SHANGHAI
 from app.database import Database
 from app.database import migrate as migrate_schema
 from app.embedded import EmbeddedPostgres
-from app.errors import TriageError
+from app.errors import Invalid, TriageError
 from app.privacy import Vault, load_keys
 from app.settings import Settings
 from app.triage import House
@@ -849,13 +852,70 @@ def clock(
     start: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%z"], help="The day it starts")],
     received: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day of receipt, which picks the rules")] = None,
     mode: Annotated[str, typer.Option(help="statutory, notice or any")] = "statutory",
+    pause: Annotated[list[str] | None, typer.Option(help="FROM..TO, days of an appraisal; once for each pause")] = None,
+    extended: Annotated[int, typer.Option(min=0, help="Extensions approved")] = 0,
+    before: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="odr.settle: when complaint.accept is due")
+    ] = None,
+    stored: Annotated[
+        bool, typer.Option("--stored", help="With the calendar years loaded into this deployment's database")
+    ] = False,
 ) -> None:
     """The due date of a statutory term and why."""
     if mode not in calendar.DUE_MODES:
         raise typer.BadParameter("--mode takes statutory, notice or any")
     day = start.date() if start.tzinfo is None else calendar.local_day(start)
-    due = calendar.due(calendar.shipped_calendar(), key, day, received_on=received.date() if received else None, mode=mode)
-    print(f"{due.due_on.isoformat()}\n{due.reason}")  # noqa: T201
+    try:
+        spans = [p.split("..") for p in pause or ()]
+        pauses = [calendar.Pause(date.fromisoformat(first), date.fromisoformat(last)) for first, last in spans]
+    except ValueError:
+        raise typer.BadParameter("--pause takes FROM..TO, two days YYYY-MM-DD") from None
+
+    def tell(days: calendar.Calendar) -> None:
+        received_on = received.date() if received else None
+        if received_on is None and days.terms.term(key).limitation:
+            received_on = datetime.now(SHANGHAI).date()  # what is barred is asked of something received now
+        due = calendar.due(
+            days, key, day, received_on=received_on, mode=mode, pauses=pauses, extended=extended,
+            before=before.date() if before else None,
+        )  # fmt: skip
+        print(f"{due.due_on.isoformat()}\n{due.reason}")  # noqa: T201
+
+    async def run(house: House) -> None:
+        tell(house.calendar)
+
+    if stored:
+        _in_house(run)
+    else:
+        tell(calendar.shipped_calendar(terms.load(Settings().terms)))
+
+
+@app.command("load-calendar")
+def load_calendar(
+    file: Annotated[Path, typer.Argument(help="CSV or XLSX day,working,statutory,name; or JSON as holiday-cn publishes it")],
+    source: Annotated[str | None, typer.Option(help="The notice: its number or address; JSON may name it itself")] = None,
+    year: Annotated[int | None, typer.Option(help="Default: the file's")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="In place of what is loaded for that year")] = False,
+    out: Annotated[Path | None, typer.Option(help="Write the changed dates to this CSV; standard output otherwise")] = None,
+) -> None:
+    """Loads the holiday notice of a year and reckons every running clock anew; prints matter, term, old and new date."""
+    if file.suffix.lower() == ".json":
+        if not file.exists():
+            raise Invalid.field("file", f"{file} does not exist")
+        told = calendar.read_holiday_cn(file.read_text("utf-8-sig"), source=source, year=year)
+    else:
+        told = calendar.read_table(importers.read_table(file), source=source, year=year)
+
+    async def run(house: House) -> None:
+        done = await redating.load_year(house, told, replace=replace, actor="cli:load-calendar")
+        for warning in told.warnings:
+            console.print(f"[yellow]look at this[/]: {warning}", soft_wrap=True)
+        console.print(
+            f"{told.year}: {len(told.days)} days {'loaded' if done.stored else 'as they were'}, {len(done.changed)} dates changed"
+        )
+        _write(out, ["matter_id", "key", "old", "new"], [[c.matter_id, c.key, c.old, c.new] for c in done.changed])
+
+    _in_house(run)
 
 
 @token_app.command("issue")

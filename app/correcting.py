@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from app import audit, calendar, cases, codes, complainants, deliveries, incidents, intake, merchants, policy, runs, work
+from app import audit, calendar, cases, clocks, codes, complainants, deliveries, incidents, intake, merchants, policy, runs, work
 from app.calendar import local_day
 from app.codes import region_name
 from app.database import Connection
@@ -161,7 +161,7 @@ async def _change_lane(
     """Another procedure from the same receipt: its term counts from the day the letter came, not from the correction."""
     if matter["history"]:
         return
-    await cases.stop_clocks(connection, matter["id"], at=now, by="reading_corrected")
+    await clocks.stop_clocks(connection, matter["id"], at=now, by="reading_corrected", actor=principal.subject)
     await cases.move(connection, matter["id"], _FIRST_STATE[lane], actor=principal.subject, at=now, note="reading_corrected")
     await _start_clock(house, connection, matter["id"], lane, matter["received_at"])
     await connection.execute(
@@ -175,7 +175,7 @@ async def _start_clock(house: House, connection: Connection, matter_id: uuid.UUI
     received_on = local_day(received_at)
     if lane in _CLOCK and received_on >= calendar.CLOCKS_FROM:
         due = calendar.due(house.calendar, _CLOCK[lane], received_on, mode=house.settings.due_mode)
-        await cases.start_clock(connection, new_id(), matter_id, due, received_at)
+        await clocks.start_clock(connection, new_id(), matter_id, due, received_at)
 
 
 async def _split(house: House, connection: Connection, matter: Any, principal: Principal, now: datetime) -> uuid.UUID:
@@ -237,7 +237,7 @@ async def _decide_again(
 
 async def _due_at(connection: Connection, matter_id: uuid.UUID) -> datetime | None:
     due: datetime | None = await connection.fetchval(
-        "SELECT min(due_at) FROM clock WHERE matter_id = $1 AND stopped_at IS NULL", matter_id
+        "SELECT min(due_at) FROM clock WHERE matter_id = $1 AND stopped_at IS NULL AND paused_at IS NULL", matter_id
     )
     return due
 

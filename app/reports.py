@@ -243,7 +243,7 @@ SELECT m.track, count(*) AS received, count(*) FILTER (WHERE m.closed_at IS NOT 
        round(avg(extract(epoch FROM m.closed_at - m.received_at) / 86400) FILTER (WHERE m.closed_at IS NOT NULL)::numeric, 2) AS days_to_close
 FROM matter m
 LEFT JOIN LATERAL (
-  SELECT c.matter_id FROM clock c WHERE c.matter_id = m.id AND c.due_at < coalesce(c.stopped_at, clock_timestamp()) LIMIT 1
+  SELECT c.matter_id FROM clock c WHERE c.matter_id = m.id AND c.due_at < coalesce(c.paused_at, c.stopped_at, clock_timestamp()) LIMIT 1
 ) late ON true
 WHERE {_IN_SCOPE} AND NOT m.history GROUP BY m.track ORDER BY m.track
 """

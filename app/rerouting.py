@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from app import audit, baselines, cases, deliveries, policy, work
+from app import audit, baselines, calendar, cases, deliveries, policy, work
 from app.calendar import local_day
 from app.database import Connection
 from app.identity import new_id
@@ -173,7 +173,6 @@ WHERE c.stopped_at IS NULL AND NOT m.history AND NOT m.state = ANY($1) AND (
 ) AND NOT EXISTS (SELECT 1 FROM decision d WHERE d.matter_id = m.id AND d.evidence ->> 'cause' = 'term_ran_out' AND d.evidence ->> 'track' = m.track)
 ORDER BY c.due_on, m.id LIMIT $5
 """
-_ODR_WORKING_DAYS, _KEPT_WORKING_DAYS = 10, 2
 
 
 async def follow_terms(house: House, now: datetime, *, limit: int = 200) -> int:
@@ -201,10 +200,5 @@ async def follow_terms(house: House, now: datetime, *, limit: int = 200) -> int:
 
 
 def _settled_by(house: House, received_on: date, accept_due: date) -> date:
-    """The day on which settlement online must have come about: the earlier of its own term and two working days before the bureau's."""
-    before = accept_due
-    left = _KEPT_WORKING_DAYS
-    while left:
-        before -= timedelta(days=1)
-        left -= house.calendar.is_working(before)
-    return min(house.calendar.add_working_days(received_on, _ODR_WORKING_DAYS), before)
+    """The day on which settlement online must have come about, so that the bureau can still decide on acceptance."""
+    return calendar.due(house.calendar, "odr.settle", received_on, mode=house.settings.due_mode, before=accept_due).due_on

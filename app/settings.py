@@ -27,6 +27,9 @@ class Settings(BaseSettings):
     linkage: Path | None = Field(None, validation_alias="TRIAGE_LINKAGE", description="Parameters of `triage train linkage`")
     merchants: Path | None = Field(None, validation_alias="TRIAGE_MERCHANTS", description="Scorecard of `triage train merchants`")
     incidents: Path | None = Field(None, validation_alias="TRIAGE_INCIDENTS", description="Scorecard of `triage train incidents`")
+    terms: Path | None = Field(
+        None, validation_alias="TRIAGE_TERMS", description="Terms a bureau sets itself, over the shipped ones"
+    )
     triage_seconds: float = Field(2.0, validation_alias="TRIAGE_SECONDS", gt=0)
     history_days: int = Field(30, validation_alias="TRIAGE_HISTORY_DAYS", ge=0)
     report_timeout_seconds: int = Field(15, validation_alias="TRIAGE_REPORT_TIMEOUT", ge=1)

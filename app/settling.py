@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from app import audit, calendar, cases, deliveries, rerouting, work
+from app import audit, calendar, cases, clocks, deliveries, rerouting, work
 from app.calendar import local_day
 from app.database import Connection, to_json
 from app.errors import Conflict, Forbidden, Invalid, NotFound
@@ -246,6 +246,10 @@ async def _carry_out(house: House, connection: Connection, matter: Any, signed: 
     elif signed.act == "reopen":
         await _start_mediation(house, connection, matter, actor, signed.at)
         await work.reopen(connection, matter_id, actor)
+    elif signed.act == "settle":
+        await _start(house, connection, matter, "odr.settle", signed.at)
+    elif signed.act in _CLOCK_ACTS:
+        await _change_clock(house, connection, matter, signed)
     elif signed.act == "find_factors":
         await connection.execute(
             "INSERT INTO finding (id, matter_id, code, evidence) VALUES ($1, $2, 'ART17', $3)", new_id(), matter_id,
@@ -256,10 +260,36 @@ async def _carry_out(house: House, connection: Connection, matter: Any, signed: 
         await work.close_item(connection, matter_id, signed.act, actor)
         if signed.act in ("terminate", "transfer_police") and matter["state"] in cases.MEDIATION:
             await _start(house, connection, matter, "complaint.terminate_notice", signed.at)
+    await work.redate(connection, [matter_id])
     told = {"act": signed.act, "state": state, "ground": signed.ground}
     await deliveries.announce(connection, [(matter_id, f"matter.{_EVENTS.get(signed.act, 'changed')}", told)])
     await audit.record(connection, actor, signed.act, "matter", [matter_id], lane=matter["lane"])
     return state
+
+
+_CLOCK_ACTS = frozenset({"appraise", "resume", "extend"})
+
+
+async def _change_clock(house: House, connection: Connection, matter: Any, signed: Signed) -> None:
+    """The days of an appraisal are not counted (Art. 22); verification is extended once, with the head's approval (Art. 27). A mediation
+    that was suspended for a recusal counts on."""
+    actor, matter_id = signed.signers[-1], matter["id"]
+    if signed.act == "extend":
+        await clocks.extend(
+            connection, house.calendar, matter_id, "clue.verify", actor=signed.signers[0], approver=actor, reason=signed.reason or "", at=signed.at
+        )  # fmt: skip
+        return
+    running = await connection.fetchrow(
+        "SELECT paused_at FROM clock WHERE matter_id = $1 AND key = 'complaint.mediate' AND stopped_at IS NULL", matter_id
+    )
+    if running is None:
+        return
+    if signed.act == "appraise":
+        await clocks.pause(
+            connection, house.calendar, matter_id, "complaint.mediate", actor=actor, reason=signed.detail.get("kind", "appraisal"), at=signed.at
+        )  # fmt: skip
+    elif running["paused_at"] is not None:
+        await clocks.resume(connection, house.calendar, matter_id, "complaint.mediate", actor=actor, at=signed.at)
 
 
 _OUTCOME = {"refuse": "not_accepted", "terminate": "terminated", "agree": "agreement", "withdraw": "withdrawn"}
@@ -275,7 +305,7 @@ _EVENTS = {
 
 async def _start_mediation(house: House, connection: Connection, matter: Any, actor: str, at: datetime) -> None:
     """From acceptance the 60 days run, no longer the 7 working days."""
-    await cases.stop_clocks(connection, matter["id"], at=at, by="accepted", key="complaint.accept")
+    await clocks.stop_clocks(connection, matter["id"], at=at, by="accepted", key="complaint.accept", actor=actor)
     await cases.set_gate(connection, matter["id"], "accepted", "passed", actor=actor, at=at)
     await _start(house, connection, matter, "complaint.mediate", at)
 
@@ -283,8 +313,16 @@ async def _start_mediation(house: House, connection: Connection, matter: Any, ac
 async def _start(house: House, connection: Connection, matter: Any, key: str, at: datetime) -> None:
     received_on = local_day(matter["received_at"])
     if received_on >= calendar.CLOCKS_FROM:
-        due = calendar.due(house.calendar, key, local_day(at), received_on=received_on, mode=house.settings.due_mode)
-        await cases.start_clock(connection, new_id(), matter["id"], due, at)
+        before = None
+        if key == "odr.settle":
+            # The bureau's own term goes on meanwhile: settlement must leave it the days to decide.
+            before = await connection.fetchval(
+                "SELECT due_on FROM clock WHERE matter_id = $1 AND key = 'complaint.accept' AND stopped_at IS NULL", matter["id"]
+            )
+        due = calendar.due(
+            house.calendar, key, local_day(at), received_on=received_on, mode=house.settings.due_mode, before=before
+        )
+        await clocks.start_clock(connection, new_id(), matter["id"], due, at)
 
 
 async def finish(

@@ -19,6 +19,7 @@ import asyncpg
 from app import (
     calendar,
     cases,
+    clocks,
     codes,
     complainants,
     deliveries,
@@ -29,6 +30,7 @@ from app import (
     policy,
     portraits,
     privacy,
+    terms,
     work,
 )
 from app.calendar import Calendar, local_day
@@ -79,7 +81,7 @@ class House:
         parameters = linkage.load(settings.linkage) if settings.linkage else linkage.shipped_parameters()
         scale = complainants.Scale.of(parameters, 0)
         house = cls(
-            settings, database, vault, reader, calendar.shipped_calendar(), [], scale,
+            settings, database, vault, reader, calendar.shipped_calendar(terms.load(settings.terms)), [], scale,
             Scorecard.load(settings.merchants) if settings.merchants else merchant_engine.shipped_scorecard(),
             Scorecard.load(settings.incidents) if settings.incidents else incident_engine.shipped_scorecard(),
         )  # fmt: skip
@@ -99,7 +101,7 @@ class House:
 
     async def refresh(self) -> None:
         async with self.database.connection() as connection:
-            self.calendar = await calendar.load(connection)
+            self.calendar = await calendar.load(connection, self.calendar.terms)
             self.policies = await policy.load(connection)
             self.reader.frequencies = await load_frequencies(connection)
             self.reader.code_map = await codes.load_map(connection)
@@ -285,9 +287,9 @@ async def _triage(house: House, connection: Connection, read: ReadLetter, now: d
     rows = _rows(house, read, matters, linked, resolved, current, now)
     await cases.open_matters(connection, rows)
     live = [m for m in matters if not letter.history and m.original is None and m.decided and m.decided.track != "none"]
-    clocks = {c["matter_id"]: c for c in rows["clock"]}
+    running = {c["matter_id"]: c for c in rows["clock"]}
     await work.enqueue(
-        connection, [_work_item(m, read, clocks.get(m.id), house.settings.jurisdiction) for m in live if _needs_person(m, read)]
+        connection, [_work_item(m, read, running.get(m.id), house.settings.jurisdiction) for m in live if _needs_person(m, read)]
     )
     if not letter.history:
         await deliveries.announce(
@@ -304,7 +306,7 @@ async def _triage(house: House, connection: Connection, read: ReadLetter, now: d
         tuple(
             MatterView(
                 m.id, m.lane, read.reading.kind, views[m.id]["state"], views[m.id]["track"],
-                clocks[m.id]["due_at"] if m.id in clocks else None, bool(m.id in clocks and clocks[m.id]["provisional"]),
+                running[m.id]["due_at"] if m.id in running else None, bool(m.id in running and running[m.id]["provisional"]),
             )
             for m in matters
         ),
@@ -527,7 +529,7 @@ def _rows(
             key = {"complaint": "complaint.accept", "report": "clue.verify"}.get(matter.lane)
             if key and received_on >= calendar.CLOCKS_FROM:
                 due = calendar.due(house.calendar, key, received_on, mode=house.settings.due_mode)
-                rows["clock"].append(cases.clock_row(new_id(), matter.id, due, letter.received_at))
+                rows["clock"].append(clocks.clock_row(new_id(), matter.id, due, letter.received_at))
         for found in matter.findings or ():
             rows["finding"].append({"id": new_id(), "matter_id": matter.id, **found})
     return rows
@@ -610,7 +612,7 @@ async def open_for_human(house: House, connection: Connection, letter_id: uuid.U
                     "sign": "one_person", "policy_hash": current.hash, "law": calendar.law_of(received_on), "parameters": {},
                 }
             ],
-            "clock": [cases.clock_row(new_id(), matter_id, due, row["received_at"])] if due else [],
+            "clock": [clocks.clock_row(new_id(), matter_id, due, row["received_at"])] if due else [],
             "state_change": [
                 {"matter_id": matter_id, "state": state, "actor": "worker", "authority": authority, "at": now, "note": "triage_failed"}
             ],
@@ -627,7 +629,7 @@ async def open_for_human(house: House, connection: Connection, letter_id: uuid.U
 _OUTCOME = """
 SELECT m.id, m.lane, m.kind, m.state, m.track, m.reading -> 'missing' AS missing, c.due_at, c.provisional
 FROM matter m LEFT JOIN LATERAL (
-  SELECT due_at, provisional FROM clock WHERE matter_id = m.id AND stopped_at IS NULL ORDER BY due_at LIMIT 1
+  SELECT due_at, provisional FROM clock WHERE matter_id = m.id AND stopped_at IS NULL AND paused_at IS NULL ORDER BY due_at LIMIT 1
 ) c ON true WHERE m.letter_id = $1 ORDER BY m.sequence
 """
 

@@ -254,6 +254,21 @@ async def flag(connection: Connection, matter_id: uuid.UUID, flag: str, actor: s
     return row is not None
 
 
+async def redate(connection: Connection, matter_ids: Sequence[uuid.UUID]) -> None:
+    """Items follow their matters' clocks: due by the first that runs, nobody's hurry while all are paused, their place in the queue
+    by the first of all. A live lease keeps its holder; only its dates are others."""
+    await connection.execute(_REDATE, list(matter_ids), _NO_TERM, PRIORITY_STEP)
+
+
+_REDATE = """
+UPDATE work_item w SET due_at = c.due_at, urgent_at = coalesce(c.any_at, m.received_at + $2::interval) - w.priority * $3::interval
+FROM matter m, LATERAL (
+  SELECT min(due_at) FILTER (WHERE paused_at IS NULL) AS due_at, min(due_at) AS any_at FROM clock
+  WHERE matter_id = m.id AND stopped_at IS NULL
+) c WHERE m.id = ANY($1) AND w.matter_id = m.id AND w.state <> 'finished'
+"""
+
+
 async def matter_of(connection: Connection, item_id: uuid.UUID) -> uuid.UUID:
     found = await connection.fetchval("SELECT matter_id FROM work_item WHERE id = $1", item_id)
     if found is None:

@@ -17,12 +17,13 @@ from app import (
     incidents,
     policy,
     portraits,
+    redating,
     regrouping,
     rerouting,
     settling,
     wording,
     work,
-)
+)  # fmt: skip
 from app.calendar import SHANGHAI, local_day
 from app.triage import House, triage_waiting
 
@@ -124,6 +125,7 @@ async def hourly(house: House) -> None:
         await bursts.watch(connection, datetime.now(UTC), unplaced=house.settings.jurisdiction)
     await rerouting.follow_terms(house, datetime.now(UTC))
     await settling.draft_ends(house, datetime.now(UTC))
+    await redating.catch_up(house, datetime.now(UTC))
     await nightly(house, datetime.now(UTC))
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Float,
     ForeignKey,
     Index,
+    Integer,
     LargeBinary,
     SmallInteger,
     Table,
@@ -163,17 +164,44 @@ clock = Table(
     Column("matter_id", Uuid, ForeignKey("matter.id"), nullable=False, index=True),
     Column("key", Text, nullable=False),
     Column("law", Text, nullable=False),
+    # What the end is reckoned from, again when a calendar year is loaded: the day that picks the rules, how the last day moves,
+    # whether another term of the matter bounds it.
+    Column("received_on", Date, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("bounded", Boolean, nullable=False, server_default=text("false")),
     instant("started_at"),
     Column("due_on", Date, nullable=False),
     instant("due_at"),
     Column("provisional", Boolean, nullable=False),
     Column("reason", Text, nullable=False),
     document("other_modes"),
+    # Set while it is paused; a clock that was stopped then keeps it, for it was not late.
+    instant("paused_at", nullable=True),
+    # Natural days of pauses that ended.
+    Column("paused_days", Integer, nullable=False, server_default=text("0")),
+    Column("extended", SmallInteger, nullable=False, server_default=text("0")),
     instant("stopped_at", nullable=True),
     Column("stopped_by", Text),
     Index("ix_clock_running", "due_at", postgresql_where=text("stopped_at IS NULL")),
     Index("uq_clock_running", "matter_id", "key", unique=True, postgresql_where=text("stopped_at IS NULL")),
     info=KEEP,
+)
+
+# What happened to a clock, by whom and why: pauses, extensions, dates that a calendar changed.
+clock_event = Table(
+    "clock_event",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("clock_id", Uuid, ForeignKey("clock.id"), nullable=False, index=True),
+    Column("act", Text, nullable=False),
+    instant("at"),
+    Column("actor", Text, nullable=False),
+    # Of a pause the reason's key; else in words.
+    Column("reason", Text),
+    # old, new: the due day before and after; approver of an extension.
+    document("detail"),
+    CheckConstraint("act IN ('pause', 'resume', 'extend', 'recompute')", name="act"),
+    info=APPEND,
 )
 
 state_change = Table(

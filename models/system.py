@@ -15,7 +15,7 @@ from sqlalchemy import (
     text,
 )  # fmt: skip
 
-from models.base import APPEND, KEEP, document, instant, metadata, uid
+from models.base import APPEND, FREE, KEEP, document, instant, metadata, uid
 
 policy = Table(
     "policy",
@@ -47,7 +47,9 @@ calendar_day = Table(
     Column("working", Boolean, nullable=False),
     Column("statutory", Boolean, nullable=False),
     Column("name", Text, nullable=False),
-    info=KEEP,
+    # The year whose notice says so: of a day in December it may be the next.
+    Column("notice", Integer, nullable=False),
+    info=FREE,
 )
 
 code = Table(

@@ -47,6 +47,8 @@ async def put(house: House, matter_id: uuid.UUID, state: str, *, lane: str | Non
             "UPDATE matter SET state = $2, lane = coalesce($3, lane), closed_at = CASE WHEN $4 THEN now() END WHERE id = $1",
             matter_id, state, lane, state in cases.CLOSED,
         )  # fmt: skip
+        if state == "verifying":
+            await connection.execute("UPDATE clock SET stopped_at = NULL WHERE matter_id = $1 AND key = 'clue.verify'", matter_id)
         await connection.execute("UPDATE approval SET state = 'lapsed' WHERE matter_id = $1 AND state = 'open'", matter_id)
         for gate in ("consumer_choice", "odr_enterprise", "consumer_consent", "merchant_consent"):
             await connection.execute(
@@ -235,6 +237,33 @@ async def test_a_reopened_dispute_is_work_again(house: House) -> None:
             one,
         )
     assert (row["state"], row["closed_at"], row["work"], row["clocks"]) == ("accepted", None, "ready", ["complaint.mediate"])
+
+
+async def test_appraisal_stops_the_sixty_days_and_verification_is_extended_once(house: House) -> None:
+    one, clue = await matter(house, 1), await matter(house, 2, REPORT)
+    now = datetime.now(UTC)
+    await act(house, one, "accept", at=now)
+    await put(house, one, "mediating")
+    await act(house, one, "appraise", at=now + timedelta(days=3))
+    await act(house, one, "resume", at=now + timedelta(days=13))
+    first = await act(house, clue, "extend")
+    assert first.approval_id is not None
+    await settling.approve(house, first.approval_id, BORIS, lanes=LANES)
+    async with house.database.connection() as connection:
+        paused = await connection.fetchrow(
+            "SELECT paused_days, paused_at FROM clock WHERE matter_id = $1 AND key = 'complaint.mediate'", one
+        )
+        extended = await connection.fetchval("SELECT extended FROM clock WHERE matter_id = $1", clue)
+        due, item = await connection.fetchrow(
+            "SELECT c.due_at, w.due_at FROM clock c JOIN work_item w ON w.matter_id = c.matter_id WHERE c.matter_id = $1 AND c.stopped_at IS NULL",
+            one,
+        )
+    assert (paused["paused_days"], paused["paused_at"], extended) == (10, None, 1)
+    assert due == item  # whoever pulls it sees the new day
+    again = await act(house, clue, "extend")
+    assert again.approval_id is not None
+    with pytest.raises(Conflict):
+        await settling.approve(house, again.approval_id, BORIS, lanes=LANES)
 
 
 async def test_urging_and_supervising_are_counted(client: Client) -> None:
