@@ -100,7 +100,7 @@ class House:
     async def refresh(self) -> None:
         async with self.database.connection() as connection:
             self.calendar = await calendar.load(connection)
-            self.policies = await policy.load(connection)
+            self.policies = await policy.load(connection, self.policies)
             self.reader.frequencies = await load_frequencies(connection)
             self.reader.code_map = await codes.load_map(connection)
             self.brands_from = await load_brands(connection, self.reader.brands, self.brands_from)
