@@ -57,6 +57,7 @@ _MOST = {
     "references": 20,
 }
 _LARGEST = 10**15
+_LARGEST_FRACTION = 10**6
 _LARGEST_TEXT = 500
 _PLACE_OF_FIELD = {name: n for n, name in enumerate(FIELDS)}
 _ORDERED = ("gt", "gte", "lt", "lte")
@@ -537,10 +538,13 @@ def _shown(value: Any) -> str:
 
 
 def _number(value: Any) -> float | int | None:
-    """0 or more; whole numbers as int, so that 3 and 3.0 are one version."""
+    """0 or more; whole numbers as int, so that 3 and 3.0 are one version; nine decimals, which a spreadsheet keeps."""
     if type(value) not in (int, float) or not 0 <= value <= _LARGEST:
         return None
-    return int(value) if value == int(value) else value
+    if value == int(value):
+        return int(value)
+    rounded = round(value, 9)
+    return None if value > _LARGEST_FRACTION else int(rounded) if rounded == int(rounded) else rounded
 
 
 def _cell_order(cell: Cell) -> tuple[int, int, str]:
