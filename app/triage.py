@@ -510,6 +510,8 @@ def _rows(
                 "parameters": {
                     "linkage": house.scale.compiled.version, "incidents": house.incident_scorecard.version,
                     "merchants": house.merchant_scorecard.version, **stored_reading["versions"],
+                    # policy_hash names the narrowest: what its thresholds were laid over belongs to the record too.
+                    **({"policies": list(current.versions)} if len(current.versions) > 1 else {}),
                 },
             }
         )  # fmt: skip
