@@ -215,7 +215,7 @@ class _Reading:
     def _only(self, path: Path, raw: Mapping[Any, Any], known: Sequence[str], label: str = "") -> None:
         for name in raw:
             if name not in known:
-                self.fault((*path, str(name)[:40]), f"未知的列；可用：{'、'.join(known)}", label)
+                self.fault((*path, _cut(str(name))), f"未知的列；可用：{'、'.join(known)}", label)
 
     def _items(self, content: Mapping[str, Any], key: str, *, required: bool = True) -> Iterator[tuple[Path, dict[str, Any]]]:
         raw = content.get(key)
@@ -338,7 +338,7 @@ class _Reading:
         """A row of the table, an exclusion or a note: they differ in which columns they have."""
         into: dict[str, Any] = {}
         name = raw.get("id")
-        label = name if isinstance(name, str) and len(name) <= 20 else ""
+        label = _cut(name) if isinstance(name, str) and len(name) <= 20 else ""
         columns = (
             "id",
             "name",
@@ -459,7 +459,7 @@ class _Reading:
     def _gate(self, path: Path, raw: dict[str, Any], gates: list[dict[str, Any]]) -> tuple[str, GateRule]:
         into: dict[str, Any] = {}
         name = raw.get("name")
-        label = name if isinstance(name, str) else ""
+        label = _cut(name) if isinstance(name, str) else ""
         self._only(path, raw, ("track", "name", "basis", "fact", "references", "source", "status"), label)
         track = self._one_of(path, raw, "track", ROW_TRACKS, into, label)
         if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", label, re.ASCII):
@@ -477,7 +477,7 @@ class _Reading:
 
     def _fallback(self, path: Path, raw: dict[str, Any], fallbacks: list[dict[str, Any]]) -> Fallback:
         into: dict[str, Any] = {}
-        label = f"{raw.get('track')}.{raw.get('cause')}"[:40]
+        label = _cut(f"{raw.get('track')}.{raw.get('cause')}")
         self._only(path, raw, ("track", "cause", "to", "reason", "ground", "by", "references", "source", "status"), label)
         track = self._one_of(path, raw, "track", ROW_TRACKS, into, label)
         cause = self._one_of(path, raw, "cause", CAUSES, into, label)
@@ -533,8 +533,12 @@ _BAD = object()
 
 
 def _shown(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=True, default=str) if not isinstance(value, str) else value
-    return f"“{text[:40]}”".encode("utf-8", "replace").decode()
+    return f"“{_cut(value if isinstance(value, str) else json.dumps(value, default=str))}”"
+
+
+def _cut(text: str) -> str:
+    """Short, and without what UTF-8 has no form for."""
+    return text[:40].encode("utf-8", "replace").decode()
 
 
 def _number(value: Any) -> float | int | None:
