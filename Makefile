@@ -51,10 +51,11 @@ train-linkage: env-dev
 # The shipped scorecards of merchants and incidents, from made-up streams and grievances. A deployment may train on its own.
 train-incidents: env-dev
 	$(BIN)/python -c "from pathlib import Path; from ml.synthetic.streams import stream, write; write(Path('made-up-stream.parquet'), stream(20_000, 7).rows)"
+	$(BIN)/python -c "from pathlib import Path; from ml.synthetic.streams import stream, write; write(Path('made-up-stream-dense.parquet'), stream(60_000, 7).rows)"
 	$(BIN)/python -c "from pathlib import Path; from ml.synthetic.streams import write; from ml.synthetic.grievances import grievances; write(Path('made-up-grievances.parquet'), grievances(6_000, 7))"
 	$(BIN)/triage train merchants ml/artifacts/merchants.json --file made-up-stream.parquet
-	$(BIN)/triage train incidents ml/artifacts/incidents.json --file made-up-stream.parquet --file made-up-grievances.parquet
-	rm made-up-stream.parquet made-up-grievances.parquet
+	$(BIN)/triage train incidents ml/artifacts/incidents.json --file made-up-stream-dense.parquet --file made-up-grievances.parquet
+	rm made-up-stream.parquet made-up-stream-dense.parquet made-up-grievances.parquet
 
 bench: env-dev
 	$(BIN)/python -m bench.service

@@ -161,7 +161,7 @@ async def _grant(url: str, app_role: str | None) -> None:
         await database.close()
 
 
-_AUDITED = {"audit_entry", "audit_seal", "decision", "state_change", "work_event", "policy", "identifier_history"}
+_AUDITED = {"audit_entry", "audit_seal", "decision", "state_change", "work_event", "policy", "policy_act", "identifier_history"}
 
 
 def _holds_ciphertext(table: str) -> bool:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api import analysis, calendars, complaints, corrections, deliveries, matters, queues
+from app.api import analysis, calendars, complaints, corrections, deliveries, matters, policies, queues
 from app.api.common import answer, problem
 from app.database import Database
 from app.errors import TriageError, Unavailable
@@ -60,6 +60,7 @@ def create_app(settings: Settings, database_url: str, *, when_ready: Callable[[]
     app.include_router(corrections.router)
     app.include_router(deliveries.router)
     app.include_router(calendars.router)
+    app.include_router(policies.router)
     registry = CollectorRegistry()
     requests = Counter("triage_requests", "Answers by route and status", ["route", "status"], registry=registry)
     waiting = Gauge("triage_untriaged_letters", "Letters that wait for triage", registry=registry)

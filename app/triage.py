@@ -102,7 +102,7 @@ class House:
     async def refresh(self) -> None:
         async with self.database.connection() as connection:
             self.calendar = await calendar.load(connection, self.calendar.terms)
-            self.policies = await policy.load(connection)
+            self.policies = await policy.load(connection, self.policies)
             self.reader.frequencies = await load_frequencies(connection)
             self.reader.code_map = await codes.load_map(connection)
             self.brands_from = await load_brands(connection, self.reader.brands, self.brands_from)
@@ -512,6 +512,8 @@ def _rows(
                 "parameters": {
                     "linkage": house.scale.compiled.version, "incidents": house.incident_scorecard.version,
                     "merchants": house.merchant_scorecard.version, **stored_reading["versions"],
+                    # policy_hash names the narrowest: what its thresholds were laid over belongs to the record too.
+                    **({"policies": list(current.versions)} if len(current.versions) > 1 else {}),
                 },
             }
         )  # fmt: skip

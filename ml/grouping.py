@@ -21,7 +21,8 @@ from ml.scorecards import Levels, Scorecard
 from ml.tokens import sound
 
 _PER_KEY = 20
-MAX_CANDIDATES = 12
+_MERCHANTS_MOST = 12
+_INCIDENTS_MOST = 20  # more than the service reads for one complaint: nobody waits here
 
 
 # -- merchants
@@ -57,7 +58,9 @@ class Directory:
                 holders = self.index.get(key, ())
                 for merchant in holders if len(holders) <= _PER_KEY else heapq.nlargest(_PER_KEY, holders, key=self.standing):
                     hits[merchant] += 1
-        return {m: self.known[m] for m in sorted(hits, key=lambda m: (hits[m], *self.standing(m)), reverse=True)[:MAX_CANDIDATES]}
+        return {
+            m: self.known[m] for m in sorted(hits, key=lambda m: (hits[m], *self.standing(m)), reverse=True)[:_MERCHANTS_MOST]
+        }
 
     def standing(self, merchant: int) -> tuple[int, int]:
         """How well known it is, in steps: as the service's index keeps it."""
@@ -195,7 +198,7 @@ class Board:
                 if profile is None or incident in apart_from or incidents.silence_days(matter, profile) > _LONGEST_GAP:
                     continue
                 hits[incident].append(str(key[0]))
-        return {i: self.profiles[i] for i in incidents.rank(hits, MAX_CANDIDATES)}
+        return {i: self.profiles[i] for i in incidents.rank(hits, _INCIDENTS_MOST)}
 
     def put(self, row: int, incident: int) -> None:
         matter = self.features[row]

@@ -190,7 +190,9 @@ def levels(matter: Features, profile: Profile) -> tuple[dict[str, str], str | No
     found: dict[str, str] = {}
     forbidden: str | None = None
     same_lot = matter.lot is not None and matter.lot in profile.lots
-    same_place = any(p in profile.places for p in matter.places)
+    # Every town has its 学府街: a place is one with another only where the city is.
+    here = not (matter.city and profile.cities) or _held(matter.city, profile.cities)
+    same_place = here and any(p in profile.places for p in matter.places)
     if matter.lot is not None and profile.lots:
         found["lot"] = "same" if same_lot else "other"
         if not same_lot:
@@ -275,6 +277,11 @@ _SURE = 3  # members that name one shop and no other: it is about that shop
 def _share(value: int, counts: Mapping[int, int]) -> str:
     times, most = counts.get(value, 0), max(counts.values())
     return "main" if times * 3 >= most else "some" if times else "none"
+
+
+def _held(value: str, counts: Mapping[str, int]) -> bool:
+    """By a third of what most say, not by one that went astray."""
+    return counts.get(value, 0) * 3 >= max(counts.values())
 
 
 def _where(value: str, counts: Mapping[str, int]) -> str:

@@ -15,20 +15,7 @@ from sqlalchemy import (
     text,
 )  # fmt: skip
 
-from models.base import APPEND, FREE, KEEP, document, instant, metadata, uid
-
-policy = Table(
-    "policy",
-    metadata,
-    Column("hash", Text, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("jurisdiction", Text, nullable=False),
-    Column("valid_from", Date, nullable=False),
-    document("content"),
-    Column("published_by", Text, nullable=False),
-    instant("published_at", now=True),
-    info=APPEND,
-)
+from models.base import APPEND, FREE, KEEP, instant, metadata, uid
 
 calendar_year = Table(
     "calendar_year",

@@ -21,7 +21,7 @@ def test_no_generated_request_is_our_fault(data: Path) -> None:
             "a",
             "--source",
             "s",
-            *(x for r in ("portal", "intake", "mediator", "supervisor", "analyst") for x in ("--role", r)),
+            *(x for r in ("portal", "intake", "mediator", "supervisor", "analyst", "policy") for x in ("--role", r)),
         )
         found = subprocess.run(
             [
