@@ -34,6 +34,7 @@ from app import (
     merchants,
     policy,
     reports,
+    sheets,
     supervisor,
 )
 from app import demo as demonstration
@@ -614,7 +615,7 @@ def import_(
     async def run(house: House) -> None:
         name = source
         if name is None:
-            headers = [str(h).strip() for h in next(importers.read_table(file), []) if h is not None]
+            headers = [str(h).strip() for h in next(sheets.read_table(file), []) if h is not None]
             name = (chosen or importers.choose(headers, importers.shipped_mappings())).name
         with _Bars() as bars:
             done = await importing.import_file(
@@ -730,7 +731,7 @@ def load_codes(
 
     async def run(house: House) -> None:
         async with house.database.transaction() as connection:
-            loaded = await codes.load_file(connection, importers.read_table(file), source=source, as_of=as_of.date())
+            loaded = await codes.load_file(connection, sheets.read_table(file), source=source, as_of=as_of.date())
         console.print(f"{loaded[0]} codes, {loaded[1]} mappings loaded")
 
     _in_house(run)
