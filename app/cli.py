@@ -27,6 +27,7 @@ from app import (
     codes,
     complainants,
     correcting,
+    directories,
     identity,
     importers,
     importing,
@@ -590,6 +591,43 @@ def import_merchants(
     _in_house(run)
 
 
+Kind = Annotated[str, typer.Argument(help=f"One of {', '.join(directories.DIRECTORIES)}")]
+
+
+@app.command("import-directory")
+def import_directory(
+    kind: Kind,
+    file: Annotated[Path, typer.Argument(help="CSV, XLSX or JSONL with Chinese or English headers, e.g. 名称, 区划, 地址, 电话, 有效期起")],
+    source: Annotated[str, typer.Option(help="Where the directory comes from")],
+    on: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day from which a change is true where a row does not say; default: today")
+    ] = None,
+    complete: Annotated[bool, typer.Option("--complete", help="What this source told before and the file lacks has ended")] = False,
+    problems: Annotated[Path | None, typer.Option(help="Write what could not be taken to this CSV: line, field, message")] = None,
+) -> None:  # fmt: skip
+    """Loads a directory of ODR enterprises, mediation bodies, service stations, departments or bureaux. Twice is once; what differs ends the
+    day before and begins anew."""
+
+    async def run(house: House) -> None:
+        directories.get_directory(kind)
+        day = on.date() if on else datetime.now(SHANGHAI).date()
+        async with house.database.transaction() as connection:
+            done = await directories.load(
+                connection, kind, file, source=source, actor=f"import:{source}", on=day, complete=complete
+            )
+        console.print(
+            f"{done.rows} rows: {done.opened} opened, {done.changed} changed, {done.ended} ended, {done.unchanged} as they were, "
+            f"{done.rejected} rejected",
+            soft_wrap=True,
+        )
+        for one in done.problems[:20]:
+            console.print(f"  line {one.line} {one.field}: {one.message}", soft_wrap=True)
+        if problems is not None:
+            _write(problems, ["line", "field", "message"], [[p.line, p.field, p.message] for p in done.problems])
+
+    _in_house(run)
+
+
 @app.command("import")
 def import_(
     file: Annotated[Path, typer.Argument(help="XLSX or CSV")],
@@ -750,6 +788,23 @@ def export_labels(out: Annotated[Path, typer.Option(help="JSONL to write")]) -> 
 
 
 Out = Annotated[Path | None, typer.Option(help="File to write; standard output otherwise")]
+
+
+@export_app.command("directory")
+def export_directory(
+    kind: Kind, out: Out = None, on: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])] = None
+) -> None:
+    """A directory as it is valid on a day, as the sheet it can be loaded from again."""
+
+    async def run(house: House) -> None:
+        day = on.date() if on else datetime.now(SHANGHAI).date()
+        async with house.database.connection() as connection:
+            found = await directories.entries(connection, kind, on=day, limit=1_000_000)
+        _write(out, *directories.sheet(kind, found))
+
+    _in_house(run)
+
+
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
 
 

@@ -120,10 +120,11 @@ class Problem:
 
 @dataclass
 class Row:
-    """What a line says, by field; reading a field notes what can't be taken of it in problems."""
+    """What a line says, by field; reading a field notes what can't be taken of it in problems. columns: fields the sheet has."""
 
     line: int
     values: dict[str, list[str]]
+    columns: frozenset[str] = frozenset()
     problems: list[Problem] = field(default_factory=list)
 
     def problem(self, name: str, message: str) -> None:
@@ -195,6 +196,7 @@ def read_rows(path: Path, columns: Mapping[str, Sequence[str]], *, required: str
     if required not in headers:
         known = ", ".join("/".join(h[:2]) for h in columns.values())
         raise Invalid.field("columns", f"none holds {required}s; known are {known}")
+    present = frozenset(h for h in headers if h)
     # The header of JSON lines is made of their keys and stands on no line.
     for line, cells in enumerate(table, 1 if path.suffix.lower() in (".jsonl", ".ndjson") else 2):
         values: dict[str, list[str]] = {}
@@ -202,7 +204,7 @@ def read_rows(path: Path, columns: Mapping[str, Sequence[str]], *, required: str
             if name and name not in values and (texts := _texts(cell)):
                 values[name] = texts
         if values:
-            yield Row(line, values)
+            yield Row(line, values, present)
 
 
 def _texts(cell: Any) -> list[str]:

@@ -1,6 +1,18 @@
 """Tables, one file per aggregate. Nouns only: no behaviour, no session."""
 
-from models import complainant, delivery, incident, letter, matter, merchant, system, work
+from models import complainant, delivery, directory, document, incident, letter, matter, merchant, system, work
 from models.base import metadata
 
-__all__ = ["complainant", "delivery", "incident", "letter", "matter", "merchant", "metadata", "system", "work"]
+__all__ = [
+    "complainant",
+    "delivery",
+    "directory",
+    "document",
+    "incident",
+    "letter",
+    "matter",
+    "merchant",
+    "metadata",
+    "system",
+    "work",
+]
