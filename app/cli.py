@@ -28,6 +28,7 @@ from app import (
     complainants,
     correcting,
     directories,
+    drawing,
     identity,
     importers,
     importing,
@@ -37,6 +38,7 @@ from app import (
     reports,
     sheets,
     supervisor,
+    templates,
 )
 from app import demo as demonstration
 from app.calendar import SHANGHAI
@@ -56,12 +58,16 @@ token_app = typer.Typer(no_args_is_help=True, help="Access tokens: opaque, store
 export_app = typer.Typer(no_args_is_help=True, help="Reports as CSV.")
 train_app = typer.Typer(no_args_is_help=True, help="Artifacts from labelled or marked texts.")
 evaluate_app = typer.Typer(no_args_is_help=True, help="Figures by cross-validation.")
+template_app = typer.Typer(
+    no_args_is_help=True, help="Templates of official documents; a bureau's own take the shipped ones' place."
+)
 link_app = typer.Typer(no_args_is_help=True, help="Files in, files out: who or what belongs together. Never touches the store.")
 app.add_typer(token_app, name="token")
 app.add_typer(link_app, name="link")
 app.add_typer(train_app, name="train")
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(export_app, name="export")
+app.add_typer(template_app, name="template")
 console = Console(stderr=True)
 
 
@@ -894,6 +900,69 @@ def _write(out: Path | None, header: list[str], rows: list[list[Any]]) -> None:
         file_writer.writerow(header)
         file_writer.writerows([[reports.cell(v) for v in row] for row in rows])
     console.print(f"{len(rows)} rows written to {out}")
+
+
+# -- templates of documents
+
+Form = Annotated[int, typer.Argument(min=1, max=10, help="Number of the official form (文书式样)")]
+
+
+@template_app.command("list")
+def template_list() -> None:
+    """Form, jurisdiction (- for the shipped ones), first day, hash, who put it there, title."""
+
+    async def run(house: House) -> None:
+        async with house.database.connection() as connection:
+            found = (await templates.load(connection)).all
+        for t in sorted(found, key=lambda t: (t.form, t.jurisdiction, t.valid_from)):
+            print(t.form, t.jurisdiction or "-", t.valid_from, t.hash, t.by, drawing.FORMS[t.form].title)  # noqa: T201
+
+    _in_house(run)
+
+
+@template_app.command("export")
+def template_export(
+    form: Form,
+    out: Annotated[Path | None, typer.Argument(help="File to write; standard output otherwise")] = None,
+    jurisdiction: Annotated[str, typer.Option(help="Whose is in force there today; default: the shipped one")] = "",
+) -> None:
+    """Writes a template out, to be changed and imported."""
+
+    async def run(house: House) -> None:
+        async with house.database.connection() as connection:
+            found = (await templates.load(connection)).find(form, jurisdiction, datetime.now(SHANGHAI).date())
+        if out is None:
+            print(found.content, end="")  # noqa: T201
+        else:
+            out.write_text(found.content, "utf-8")
+            console.print(f"template {found.hash} of form {form} written to {out}")
+
+    _in_house(run)
+
+
+@template_app.command("import")
+def template_import(
+    form: Form,
+    file: Annotated[Path, typer.Argument(help="HTML with the fields of the form in {{ braces }}")],
+    jurisdiction: Annotated[str, typer.Option(help="Region code or its beginning, e.g. 4201")],
+    valid_from: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day; default: today")] = None,
+    actor: Annotated[str, typer.Option(help="Who puts it there, for the record")] = "cli:template",
+) -> None:
+    """Tries a template on made-up values and puts it in force; a broken one is refused with line and reason."""
+    try:
+        content = file.read_text("utf-8-sig")
+    except (UnicodeDecodeError, FileNotFoundError) as error:
+        raise typer.BadParameter(f"{file} can't be read as UTF-8: {type(error).__name__}") from None
+
+    async def run(house: House) -> None:
+        async with house.database.transaction() as connection:
+            made = await templates.publish(
+                connection, form, content, jurisdiction=jurisdiction, by=actor,
+                valid_from=valid_from.date() if valid_from else datetime.now(SHANGHAI).date(),
+            )  # fmt: skip
+        console.print(f"template {made.hash} of form {form} in force for {jurisdiction} from {made.valid_from}")
+
+    _in_house(run)
 
 
 # -- small things

@@ -14,7 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api import analysis, complaints, corrections, deliveries, directories, queues
+from app.api import analysis, codes, complaints, corrections, deliveries, directories, documents, queues
 from app.api.common import answer, problem
 from app.database import Database
 from app.errors import TriageError, Unavailable
@@ -56,9 +56,11 @@ def create_app(settings: Settings, database_url: str, *, when_ready: Callable[[]
     app.include_router(complaints.router)
     app.include_router(queues.router)
     app.include_router(analysis.router)
+    app.include_router(codes.router)
     app.include_router(corrections.router)
     app.include_router(deliveries.router)
     app.include_router(directories.router)
+    app.include_router(documents.router)
     registry = CollectorRegistry()
     requests = Counter("triage_requests", "Answers by route and status", ["route", "status"], registry=registry)
     waiting = Gauge("triage_untriaged_letters", "Letters that wait for triage", registry=registry)
