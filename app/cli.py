@@ -28,7 +28,9 @@ from app import (
     codes,
     complainants,
     correcting,
+    directories,
     drafting,
+    drawing,
     identity,
     importers,
     importing,
@@ -37,7 +39,9 @@ from app import (
     policy,
     redating,
     reports,
+    sheets,
     supervisor,
+    templates,
     terms,
 )
 from app import demo as demonstration
@@ -46,7 +50,8 @@ from app.database import Database
 from app.database import migrate as migrate_schema
 from app.embedded import EmbeddedPostgres
 from app.errors import Invalid, TriageError
-from app.policy import proving, sheets
+from app.policy import proving
+from app.policy import sheets as policy_sheets
 from app.privacy import Vault, load_keys
 from app.settings import Settings
 from app.triage import House
@@ -59,12 +64,16 @@ token_app = typer.Typer(no_args_is_help=True, help="Access tokens: opaque, store
 export_app = typer.Typer(no_args_is_help=True, help="Reports as CSV.")
 train_app = typer.Typer(no_args_is_help=True, help="Artifacts from labelled or marked texts.")
 evaluate_app = typer.Typer(no_args_is_help=True, help="Figures by cross-validation.")
+template_app = typer.Typer(
+    no_args_is_help=True, help="Templates of official documents; a bureau's own take the shipped ones' place."
+)
 link_app = typer.Typer(no_args_is_help=True, help="Files in, files out: who or what belongs together. Never touches the store.")
 app.add_typer(token_app, name="token")
 app.add_typer(link_app, name="link")
 app.add_typer(train_app, name="train")
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(export_app, name="export")
+app.add_typer(template_app, name="template")
 console = Console(stderr=True)
 
 
@@ -594,6 +603,43 @@ def import_merchants(
     _in_house(run)
 
 
+Kind = Annotated[str, typer.Argument(help=f"One of {', '.join(directories.DIRECTORIES)}")]
+
+
+@app.command("import-directory")
+def import_directory(
+    kind: Kind,
+    file: Annotated[Path, typer.Argument(help="CSV, XLSX or JSONL with Chinese or English headers, e.g. 名称, 区划, 地址, 电话, 有效期起")],
+    source: Annotated[str, typer.Option(help="Where the directory comes from")],
+    on: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day from which a change is true where a row does not say; default: today")
+    ] = None,
+    complete: Annotated[bool, typer.Option("--complete", help="What this source told before and the file lacks has ended")] = False,
+    problems: Annotated[Path | None, typer.Option(help="Write what could not be taken to this CSV: line, field, message")] = None,
+) -> None:  # fmt: skip
+    """Loads a directory of ODR enterprises, mediation bodies, service stations, departments or bureaux. Twice is once; what differs ends the
+    day before and begins anew."""
+
+    async def run(house: House) -> None:
+        directories.get_directory(kind)
+        day = on.date() if on else datetime.now(SHANGHAI).date()
+        async with house.database.transaction() as connection:
+            done = await directories.load(
+                connection, kind, file, source=source, actor=f"import:{source}", on=day, complete=complete
+            )
+        console.print(
+            f"{done.rows} rows: {done.opened} opened, {done.changed} changed, {done.ended} ended, {done.unchanged} as they were, "
+            f"{done.rejected} rejected",
+            soft_wrap=True,
+        )
+        for one in done.problems[:20]:
+            console.print(f"  line {one.line} {one.field}: {one.message}", soft_wrap=True)
+        if problems is not None:
+            _write(problems, ["line", "field", "message"], [[p.line, p.field, p.message] for p in done.problems])
+
+    _in_house(run)
+
+
 @app.command("import")
 def import_(
     file: Annotated[Path, typer.Argument(help="XLSX or CSV")],
@@ -619,7 +665,7 @@ def import_(
     async def run(house: House) -> None:
         name = source
         if name is None:
-            headers = [str(h).strip() for h in next(importers.read_table(file), []) if h is not None]
+            headers = [str(h).strip() for h in next(sheets.read_table(file), []) if h is not None]
             name = (chosen or importers.choose(headers, importers.shipped_mappings())).name
         with _Bars() as bars:
             done = await importing.import_file(
@@ -735,7 +781,7 @@ def load_codes(
 
     async def run(house: House) -> None:
         async with house.database.transaction() as connection:
-            loaded = await codes.load_file(connection, importers.read_table(file), source=source, as_of=as_of.date())
+            loaded = await codes.load_file(connection, sheets.read_table(file), source=source, as_of=as_of.date())
         console.print(f"{loaded[0]} codes, {loaded[1]} mappings loaded")
 
     _in_house(run)
@@ -754,6 +800,23 @@ def export_labels(out: Annotated[Path, typer.Option(help="JSONL to write")]) -> 
 
 
 Out = Annotated[Path | None, typer.Option(help="File to write; standard output otherwise")]
+
+
+@export_app.command("directory")
+def export_directory(
+    kind: Kind, out: Out = None, on: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])] = None
+) -> None:
+    """A directory as it is valid on a day, as the sheet it can be loaded from again."""
+
+    async def run(house: House) -> None:
+        day = on.date() if on else datetime.now(SHANGHAI).date()
+        async with house.database.connection() as connection:
+            found = await directories.entries(connection, kind, on=day, limit=1_000_000)
+        _write(out, *directories.sheet(kind, found))
+
+    _in_house(run)
+
+
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
 
 
@@ -845,6 +908,69 @@ def _write(out: Path | None, header: list[str], rows: list[list[Any]]) -> None:
     console.print(f"{len(rows)} rows written to {out}")
 
 
+# -- templates of documents
+
+Form = Annotated[int, typer.Argument(min=1, max=10, help="Number of the official form (文书式样)")]
+
+
+@template_app.command("list")
+def template_list() -> None:
+    """Form, jurisdiction (- for the shipped ones), first day, hash, who put it there, title."""
+
+    async def run(house: House) -> None:
+        async with house.database.connection() as connection:
+            found = (await templates.load(connection)).all
+        for t in sorted(found, key=lambda t: (t.form, t.jurisdiction, t.valid_from)):
+            print(t.form, t.jurisdiction or "-", t.valid_from, t.hash, t.by, drawing.FORMS[t.form].title)  # noqa: T201
+
+    _in_house(run)
+
+
+@template_app.command("export")
+def template_export(
+    form: Form,
+    out: Annotated[Path | None, typer.Argument(help="File to write; standard output otherwise")] = None,
+    jurisdiction: Annotated[str, typer.Option(help="Whose is in force there today; default: the shipped one")] = "",
+) -> None:
+    """Writes a template out, to be changed and imported."""
+
+    async def run(house: House) -> None:
+        async with house.database.connection() as connection:
+            found = (await templates.load(connection)).find(form, jurisdiction, datetime.now(SHANGHAI).date())
+        if out is None:
+            print(found.content, end="")  # noqa: T201
+        else:
+            out.write_text(found.content, "utf-8")
+            console.print(f"template {found.hash} of form {form} written to {out}")
+
+    _in_house(run)
+
+
+@template_app.command("import")
+def template_import(
+    form: Form,
+    file: Annotated[Path, typer.Argument(help="HTML with the fields of the form in {{ braces }}")],
+    jurisdiction: Annotated[str, typer.Option(help="Region code or its beginning, e.g. 4201")],
+    valid_from: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day; default: today")] = None,
+    actor: Annotated[str, typer.Option(help="Who puts it there, for the record")] = "cli:template",
+) -> None:
+    """Tries a template on made-up values and puts it in force; a broken one is refused with line and reason."""
+    try:
+        content = file.read_text("utf-8-sig")
+    except (UnicodeDecodeError, FileNotFoundError) as error:
+        raise typer.BadParameter(f"{file} can't be read as UTF-8: {type(error).__name__}") from None
+
+    async def run(house: House) -> None:
+        async with house.database.transaction() as connection:
+            made = await templates.publish(
+                connection, form, content, jurisdiction=jurisdiction, by=actor,
+                valid_from=valid_from.date() if valid_from else datetime.now(SHANGHAI).date(),
+            )  # fmt: skip
+        console.print(f"template {made.hash} of form {form} in force for {jurisdiction} from {made.valid_from}")
+
+    _in_house(run)
+
+
 # -- policies
 
 policy_app = typer.Typer(no_args_is_help=True, help="Which track, and why: versions, drafts, publication, what stands open.")
@@ -871,8 +997,8 @@ async def _chosen(house: House, chosen: str) -> policy.Policy:
         return await drafting.load_version(connection, chosen)
 
 
-async def _proved(house: House, file: Path) -> "tuple[sheets.Tabled, proving.Report]":
-    tabled = sheets.read_file(file)
+async def _proved(house: House, file: Path) -> "tuple[policy_sheets.Tabled, proving.Report]":
+    tabled = policy_sheets.read_file(file)
     report = await drafting.prove(house, tabled.content)
     report.errors = [*tabled.faults, *report.errors]
     return tabled, report
@@ -901,7 +1027,7 @@ def policy_export(
     version: VersionOrFile, out: Annotated[Path, typer.Argument(help="File to write: .xlsx, .csv or .json")]
 ) -> None:  # fmt: skip
     """Writes a version as tables to edit: a sheet (in CSV a section) for rows, thresholds, gates, exclusions, fall-backs, notes."""
-    writers = {".xlsx": sheets.to_xlsx, ".csv": sheets.to_csv, ".json": _policy_json}
+    writers = {".xlsx": policy_sheets.to_xlsx, ".csv": policy_sheets.to_csv, ".json": _policy_json}
     if out.suffix not in writers:
         raise typer.BadParameter("OUT ends in .xlsx, .csv or .json")
 

@@ -4,30 +4,22 @@ A mapping is data (app/data/mappings or a file of one's own): which column is wh
 headers recognise it. Nothing of a row is lost: columns that no field takes are kept with the letter.
 """
 
-import csv
 import hashlib
-import io
 import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from app import sheets
 from app.calendar import SHANGHAI
 from app.errors import Invalid
 from app.intake import Complaint
 
-csv.field_size_limit(10**7)
-
-_TIME_FORMATS = (
-    "%Y-%m-%d %H:%M:%S", "%Y/%m/%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y/%m/%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d", "%Y/%m/%d",
-    "%Y年%m月%d日 %H:%M:%S", "%Y年%m月%d日%H时%M分", "%Y年%m月%d日", "%Y%m%d",
-)  # fmt: skip
 _FIELDS = frozenset(
     [
         "external_id",
@@ -117,55 +109,6 @@ def choose(headers: list[str], mappings: list[ColumnMapping]) -> ColumnMapping:
     return max(fitting, key=lambda m: sum(c in headers for cs in m.fields.values() for c in cs))
 
 
-def read_table(path: Path) -> Iterator[list[Any]]:
-    """Rows of an XLSX (first sheet), CSV (UTF-8, with or without mark, else GB18030) or JSONL file, header first."""
-    if not path.exists():
-        raise Invalid.field("file", f"{path} does not exist")
-    if path.suffix.lower() in (".xlsx", ".xlsm"):
-        from openpyxl import load_workbook
-
-        book = load_workbook(path, read_only=True, data_only=True)
-        try:
-            for row in book.worksheets[0].iter_rows(values_only=True):
-                yield list(row)
-        finally:
-            book.close()
-    elif path.suffix.lower() in (".csv", ".txt"):
-        raw = path.read_bytes()
-        try:
-            content = raw.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            content = raw.decode("gb18030", "replace")
-        reader = csv.reader(io.StringIO(content, newline=""), strict=True)
-        try:
-            yield from reader
-        except csv.Error as error:
-            raise Invalid.field("file", f"line {reader.line_num}: {error}") from None
-    elif path.suffix.lower() in (".jsonl", ".ndjson"):
-        yield from _objects(path)
-    else:
-        raise Invalid.field("file", f"{path.suffix or 'no suffix'} is not supported; XLSX, CSV and JSONL are")
-
-
-def _objects(path: Path) -> Iterator[list[Any]]:
-    """One JSON object a line; the columns are the keys of all of them, in order of first appearance."""
-    found: list[dict[str, Any]] = []
-    try:
-        content = path.read_text("utf-8-sig")
-    except UnicodeDecodeError:
-        raise Invalid.field("file", "is not UTF-8") from None
-    # Not splitlines(): a JSON string may hold U+2028 and its kin.
-    for number, line in enumerate(content.split("\n"), 1):
-        if line.strip():
-            try:
-                found.append(dict(json.loads(line)))
-            except (ValueError, TypeError):
-                raise Invalid.field("file", f"line {number}: is not a JSON object") from None
-    columns = list(dict.fromkeys(k for o in found for k in o))
-    yield list(columns)
-    yield from ([o.get(c) for c in columns] for o in found)
-
-
 def rows(table: Iterator[list[Any]], mapping: ColumnMapping, headers: list[str], *, received_on: date | None) -> Iterator[Row]:
     """Every row that holds anything, in file order: a complaint, or the reasons why not."""
     for number, cells in enumerate(table, 2):
@@ -248,17 +191,7 @@ def _joined(texts: list[str]) -> str:
 
 def parse_time(value: str) -> datetime | None:
     """In Asia/Shanghai where no zone is said."""
-    cleaned = value.strip()
-    for pattern in _TIME_FORMATS:
-        try:
-            return datetime.strptime(cleaned, pattern).replace(tzinfo=SHANGHAI)
-        except ValueError:
-            continue
-    try:
-        moment = datetime.fromisoformat(cleaned)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=SHANGHAI)
+    return sheets.parse_time(value, SHANGHAI)
 
 
 def _amount(value: str, factor: int) -> int | None:

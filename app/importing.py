@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from app import audit, importers, intake, worker
+from app import audit, importers, intake, sheets, worker
 from app.importers import ColumnMapping, Row
 from app.intake import Letter, Receipt
 from app.reading import count_terms, load_frequencies
@@ -42,7 +42,7 @@ async def import_file(
     """Idempotent and resumable: a row received before is passed over, an untriaged one is triaged. as_history None:
     by age, row by row."""
     done = Imported()
-    table = importers.read_table(path)
+    table = sheets.read_table(path)
     headers = [str(h).strip() if h is not None else "" for h in next(table, [])]
     chosen = mapping or importers.choose([h for h in headers if h], importers.shipped_mappings())
     now = datetime.now(UTC)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import ml.reading
-from app import importers
+from app import importers, sheets
 from app.codes import own_code
 from app.errors import Invalid
 from app.reading import missing_in_text
@@ -64,7 +64,7 @@ def read_labelled(
 
 
 def _rows(file: Path, header: bool) -> Iterator[dict[str, str]]:
-    table = importers.read_table(file)
+    table = sheets.read_table(file)
     names: list[str] | None = None
     for cells in table:
         values = ["" if c is None else str(c) for c in cells]

@@ -22,7 +22,7 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
-from app import complainants, importers
+from app import complainants, sheets
 from app.database import Database, migrate
 from app.embedded import EmbeddedPostgres
 from app.errors import Invalid
@@ -116,7 +116,7 @@ def _source(con: duckdb.DuckDBPyConnection, file: Path, folder: Path) -> str:
     # Other encodings and formats: by the importers, which name the line that is wrong.
     plain = folder / "given.csv"
     with plain.open("w", encoding="utf-8", newline="") as handle:
-        csv.writer(handle).writerows(importers.read_table(file))
+        csv.writer(handle).writerows(sheets.read_table(file))
     return f"read_csv('{_escaped(plain)}', all_varchar = true, header = true)"
 
 
@@ -321,7 +321,7 @@ def read_clusters(file: Path, columns: Sequence[str]) -> dict[str, str]:
 
 def _rows(file: Path) -> Iterator[list[Any]]:
     if file.suffix.lower() != ".parquet":
-        yield from importers.read_table(file)
+        yield from sheets.read_table(file)
         return
     con = duckdb.connect()
     found = con.execute(f"SELECT * FROM {_source(con, file, file.parent)}")

@@ -14,7 +14,19 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api import analysis, calendars, complaints, corrections, deliveries, matters, policies, queues
+from app.api import (
+    analysis,
+    calendars,
+    codes,
+    complaints,
+    corrections,
+    deliveries,
+    directories,
+    documents,
+    matters,
+    policies,
+    queues,
+)  # fmt: skip
 from app.api.common import answer, problem
 from app.database import Database
 from app.errors import TriageError, Unavailable
@@ -57,10 +69,13 @@ def create_app(settings: Settings, database_url: str, *, when_ready: Callable[[]
     app.include_router(queues.router)
     app.include_router(matters.router)
     app.include_router(analysis.router)
+    app.include_router(codes.router)
     app.include_router(corrections.router)
     app.include_router(deliveries.router)
     app.include_router(calendars.router)
     app.include_router(policies.router)
+    app.include_router(directories.router)
+    app.include_router(documents.router)
     registry = CollectorRegistry()
     requests = Counter("triage_requests", "Answers by route and status", ["route", "status"], registry=registry)
     waiting = Gauge("triage_untriaged_letters", "Letters that wait for triage", registry=registry)

@@ -13,16 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-from stdnum.cn import uscc as uscc_number
-from stdnum.exceptions import ValidationError
 
-from app import audit, importers, merchants
+from app import audit, merchants, sheets
 from app.calendar import local_day
 from app.codes import find_district, region_name
 from app.database import STAGE_MERCHANT, Connection, lock, to_json
-from app.errors import Invalid
 from app.identity import new_id
 from app.reading import load_brands
+from app.sheets import YES_NO, Problem, Row
 from app.triage import House
 from ml import merchants as engine
 from ml.merchants import Known, Mention, MerchantName
@@ -36,7 +34,6 @@ _SHOPS_MOST = 200  # in a profile; the register's own table holds all
 _LOCKS_MOST = 48
 _ROWS_MOST = 50
 _RETRIES = 3
-_LONGEST = 200
 Progress = Callable[[str, int, int | None], None]
 
 _COLUMNS: dict[str, tuple[str, ...]] = {
@@ -52,26 +49,10 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
     "odr_valid_from": ("odr_valid_from", "odr有效期起"),
     "odr_valid_to": ("odr_valid_to", "odr有效期止"),
 }
-_FIELD_OF = {header: name for name, headers in _COLUMNS.items() for header in headers}
-_BLANK = frozenset({"", "-", "--", "—", "/", "无", "n/a", "null"})
-_YES_NO = {
-    **dict.fromkeys(("是", "yes", "y", "true", "1"), True),
-    **dict.fromkeys(("否", "不是", "no", "n", "false", "0"), False),
-}
-_SEPARATORS = re.compile(r"[;；、|｜\n]")
 _PROVINCE = re.compile(
     r"^(?:中国)?(?:河北|山西|辽宁|吉林|黑龙江|江苏|浙江|安徽|福建|江西|山东|河南|湖北|湖南|广东|海南|四川|贵州|云南|陕西|甘肃|青海|台湾|内蒙古|广西|西藏|宁夏|新疆)"
     r"(?!省|自治区|壮族|回族|维吾尔)(?=.{3})"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something of a line that could not be taken, by the field's English name. line: of the file, the header being 1."""
-
-    line: int
-    field: str
-    message: str
 
 
 @dataclass
@@ -165,113 +146,45 @@ async def load_register(house: House, path: Path, *, source: str, actor: str, pr
 
 
 def _entries(path: Path, done: Loaded) -> Iterator[Entry]:
-    table = importers.read_table(path)
-    headers = [_FIELD_OF.get(re.sub(r"\s+", "", str(h or "")).lower()) for h in next(table, [])]
-    if "name" not in headers:
-        raise Invalid.field("columns", "none holds names; known are " + ", ".join("/".join(h[:2]) for h in _COLUMNS.values()))
     given: dict[str, Entry] = {}
-    # The header of JSON lines is made of their keys and stands on no line.
-    for line, cells in enumerate(table, 1 if path.suffix.lower() in (".jsonl", ".ndjson") else 2):
-        values: dict[str, list[str]] = {}
-        for name, cell in zip(headers, cells, strict=False):
-            if name and name not in values and (texts := _texts(cell)):
-                values[name] = texts
-        if not values:
-            continue
+    for row in sheets.read_rows(path, _COLUMNS, required="name"):
         done.rows += 1
-        entry, problems = _entry(line, values)
+        entry = _entry(row)
         if entry and entry.uscc and (other := given.setdefault(entry.uscc, entry)).name != entry.name:
-            problems.append(Problem(line, "uscc", f"is that of another name on line {other.line}"))
+            row.problem("uscc", f"is that of another name on line {other.line}")
             entry = None
-        done.problems += problems
+        done.problems += row.problems
         if entry is None:
             done.rejected += 1
         else:
             yield entry
 
 
-def _texts(cell: Any) -> list[str]:
-    """What a cell says, in its parts where JSON gives a list."""
-    if isinstance(cell, datetime):
-        cell = cell.date()
-    elif isinstance(cell, float) and cell.is_integer():
-        cell = int(cell)
-    found = (
-        re.sub(r"[ \t\r\u3000]+", " ", str(v)).strip() for v in (cell if isinstance(cell, list) else [cell]) if v is not None
-    )
-    return [text for text in found if text.lower() not in _BLANK]
-
-
-def _entry(line: int, values: dict[str, list[str]]) -> tuple[Entry | None, list[Problem]]:
-    """(the entry, or None where it can't be told whose it is; what could not be taken)."""
-    problems: list[Problem] = []
-
-    def problem(name: str, message: str) -> None:
-        problems.append(Problem(line, name, message))
-
-    def parts(name: str) -> tuple[str, ...]:
-        split = (p.strip() for text in values.get(name, ()) for p in _SEPARATORS.split(text))
-        kept = [p for p in dict.fromkeys(split) if p.lower() not in _BLANK]
-        for one in kept:
-            if reason := _unfit(one):
-                problem(name, reason)
-        return tuple(p for p in kept if not _unfit(p))
-
-    def one(name: str) -> str:
-        text = " ".join(values.get(name, ()))
-        if reason := _unfit(text):
-            problem(name, reason)
-            return ""
-        return text
-
-    def day(name: str) -> date | None:
-        text = one(name)
-        moment = importers.parse_time(text) if text else None
-        if text and moment is None:
-            problem(name, f"{text!r} is not a date")
-        return moment.date() if moment else None
-
-    def yes_no(name: str) -> bool | None:
-        text = one(name)
-        if text and text.lower() not in _YES_NO:
-            problem(name, f"{text!r} is neither 是 nor 否")
-        return _YES_NO.get(text.lower())
-
-    name = one("name")
-    if not name and not problems:
-        problem("name", "is missing")
+def _entry(row: Row) -> Entry | None:
+    """None where it can't be told whose it is."""
+    name = row.text("name")
+    if not name and not row.problems:
+        row.problem("name", "is missing")
     elif name and len(name) < 2:
-        problem("name", "is too short for one")
-    code = one("uscc")
-    try:
-        code = str(uscc_number.validate(code)) if code else ""
-    except ValidationError:
-        problem("uscc", f"{code!r} is not a valid code")
-    if problems:
-        return None, problems
+        row.problem("name", "is too short for one")
+    code = row.uscc("uscc")
+    if row.problems:
+        return None
 
-    city = _city(one("city")) or engine.parse_name(name).city
-    aliases, former = parts("aliases"), parts("former_names")
-    called = one("chain")
-    chain = _YES_NO.get(called.lower(), True) if called else None
-    if called and called.lower() not in _YES_NO:
+    city = _city(row.text("city")) or engine.parse_name(name).city
+    aliases, former = row.parts("aliases"), row.parts("former_names")
+    called = row.text("chain")
+    chain = YES_NO.get(called.lower(), True) if called else None
+    if called and called.lower() not in YES_NO:
         aliases = (*aliases, called)
-    odr, first, last = yes_no("odr"), day("odr_valid_from"), day("odr_valid_to")
+    odr, first, last = row.yes_no("odr"), row.day("odr_valid_from"), row.day("odr_valid_to")
     if first and last and last < first:
-        problem("odr_valid_to", "is before odr_valid_from")
+        row.problem("odr_valid_to", "is before odr_valid_from")
         odr = first = last = None
-    if odr is None and (first or last) and "odr" not in values:
+    if odr is None and (first or last) and "odr" not in row.values:
         odr = True
-    shops = tuple(_shop(text, city) for text in parts("shops"))
-    return Entry(line, name, code, aliases, former, shops, chain, one("industry"), city, odr, first, last), problems
-
-
-def _unfit(text: str) -> str | None:
-    if len(text) > _LONGEST:
-        return f"is longer than {_LONGEST} characters"
-    if "\0" in text or any("\ud800" <= c <= "\udfff" for c in text):
-        return "holds what is no character"
-    return None
+    shops = tuple(_shop(text, city) for text in row.parts("shops"))
+    return Entry(row.line, name, code, aliases, former, shops, chain, row.text("industry"), city, odr, first, last)
 
 
 def _city(text: str) -> str:

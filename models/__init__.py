@@ -1,6 +1,19 @@
 """Tables, one file per aggregate. Nouns only: no behaviour, no session."""
 
-from models import complainant, delivery, incident, letter, matter, merchant, policy, system, work
+from models import complainant, delivery, directory, document, incident, letter, matter, merchant, policy, system, work
 from models.base import metadata
 
-__all__ = ["complainant", "delivery", "incident", "letter", "matter", "merchant", "metadata", "policy", "system", "work"]
+__all__ = [
+    "complainant",
+    "delivery",
+    "directory",
+    "document",
+    "incident",
+    "letter",
+    "matter",
+    "merchant",
+    "metadata",
+    "policy",
+    "system",
+    "work",
+]

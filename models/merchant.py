@@ -93,6 +93,11 @@ odr_enterprise = Table(
     Column("valid_to", Date),
     Column("name", Text, nullable=False),
     Column("reply_rate", Float),
+    Column("success_rate", Float),
+    Column("district", Text),
+    # The day it leaves the roster, as announced (动态退出), and why.
+    Column("exit_on", Date),
+    Column("exit_reason", Text),
     Column("source", Text, nullable=False),
     info=KEEP,
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from openpyxl import Workbook
 
-from app import importers, importing, reports
+from app import importers, importing, reports, sheets
 from app.errors import Invalid
 from app.triage import House
 
@@ -170,7 +170,7 @@ async def test_history_is_linked_and_clustered_by_event_time(house: House, tmp_p
 def test_csv_rows_end_where_csv_says(tmp_path: Path) -> None:
     path = tmp_path / "odd.csv"
     path.write_text('编号,内容,时间\n1,前半句\u2028后半句,2026-01-01\n2,"两\n行",2026-01-02\n', encoding="utf-8")
-    assert [len(r) for r in importers.read_table(path)] == [3, 3, 3]
+    assert [len(r) for r in sheets.read_table(path)] == [3, 3, 3]
     path.write_text('a,b\n"never closed', encoding="utf-8")
     with pytest.raises(Invalid, match="line"):
-        list(importers.read_table(path))
+        list(sheets.read_table(path))

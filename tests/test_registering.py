@@ -182,9 +182,9 @@ async def test_errors_name_line_and_field_and_spoil_nothing_else(house: House, t
 async def test_a_row_that_the_database_refuses_is_lost_alone(
     house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from app import registering
+    from app import sheets
 
-    monkeypatch.setattr(registering, "_unfit", lambda text: None)
+    monkeypatch.setattr(sheets, "unfit", lambda text, longest=0: None)
     done = await load(house, tmp_path / "r.csv", [RONGMU, [code(8), "武汉\0空超市"], DINGXIAN])
     assert ([(p.line, p.field) for p in done.problems], done.opened, done.rejected) == ([(3, "row")], 2, 1)
 

@@ -1,4 +1,4 @@
-"""The analysts' side: people, incidents, merchants, alerts, reports, codes."""
+"""The analysts' side: people, incidents, merchants, alerts, reports."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from app import audit, bursts, codes, complainants, merchants, portraits, reports
+from app import audit, bursts, complainants, merchants, portraits, reports
 from app.api.common import PROBLEMS, Caller, InHouse, answer, cursor, lanes, plain, read_cursor
 from app.errors import Invalid, NotFound
 from app.identity import Principal
@@ -205,16 +205,3 @@ def _cell(value: Any) -> Any:
     if isinstance(value, list):
         value = "、".join(str(v.get("name") or v.get("code")) if isinstance(v, dict) else str(v) for v in value)
     return reports.cell(value if value is None or isinstance(value, int | float | str) else plain(value))
-
-
-@router.get("/codes", tags=["codes"])
-async def list_codes(house: InHouse, principal: Caller) -> Response:
-    """The code lists, each with source and date."""
-    async with house.database.connection() as connection:
-        return answer({"items": await codes.lists(connection)})
-
-
-@router.get("/codes/{name}", tags=["codes"])
-async def get_codes(house: InHouse, principal: Caller, name: str) -> Response:
-    async with house.database.connection() as connection:
-        return answer({"list": name, "items": await codes.entries(connection, name)})
