@@ -1,6 +1,7 @@
 """What a merchant is used to: whether an incident holds more people than its merchant's own rate would bring."""
 
 import uuid
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,6 +25,11 @@ FROM incident i LEFT JOIN LATERAL (
   LEFT JOIN complainant_membership cm ON cm.record_id = p.record_id AND cm.valid_to IS NULL
 ) AS b ON true WHERE i.id = $1
 """
+
+
+def probability(thresholds: Mapping[str, float]) -> float:
+    """The chance below which a number is no chance any more, as the policy says."""
+    return thresholds.get("cluster.excess_probability", 0.01)
 
 
 async def exceeds(

@@ -398,6 +398,16 @@ async def ending(connection: Connection, today: date, now: datetime, limit: int)
     return [r["id"] for r in rows]
 
 
+async def signers(connection: Connection, matter_id: uuid.UUID, act: str) -> list[str]:
+    """Who signed an act when it was last done; nobody where it never was."""
+    found = await connection.fetchval(
+        "SELECT signed_by FROM state_change WHERE matter_id = $1 AND (act = $2 OR (act = 'finish' AND state = 'terminated' AND $2 = 'terminate')) "
+        "ORDER BY id DESC LIMIT 1",
+        matter_id, act,
+    )  # fmt: skip
+    return list(found or ())
+
+
 async def gates_of(connection: Connection, matter_id: uuid.UUID) -> dict[str, str]:
     """name -> state, over all tracks the matter was proposed for: a consent given once is given."""
     rows = await connection.fetch("SELECT name, state FROM gate WHERE matter_id = $1", matter_id)

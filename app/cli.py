@@ -1215,7 +1215,7 @@ def load_calendar(
             raise Invalid.field("file", f"{file} does not exist")
         told = calendar.read_holiday_cn(file.read_text("utf-8-sig"), source=source, year=year)
     else:
-        told = calendar.read_table(importers.read_table(file), source=source, year=year)
+        told = calendar.read_table(sheets.read_table(file), source=source, year=year)
 
     async def run(house: House) -> None:
         done = await redating.load_year(house, told, replace=replace, actor="cli:load-calendar")

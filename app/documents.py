@@ -28,7 +28,7 @@ from app.sheets import unfit
 from app.templates import Template, Templates
 
 # Told by the act itself, which signs them: acceptance, non-acceptance, termination.
-DECISIONS = frozenset({5, 6, 8})
+DECISIONS = {5: "accept", 6: "refuse", 8: "terminate"}
 STATE_LABELS = {"draft": "草稿", "signed": "已签发", "void": "已作废"}
 _LANE_WORDS = {"complaint": "投诉", "report": "举报"}
 _CARD = re.compile(r"\d{17}[\dXx]")

@@ -224,9 +224,11 @@ async def follow(connection: Connection, incident_id: uuid.UUID, matter_id: uuid
 
 _PEOPLE = """
 SELECT count(DISTINCT c.complainant_id) AS people, count(*) FILTER (WHERE c.complainant_id IS NULL) AS unidentified,
-       (SELECT people_complaints FROM incident WHERE id = $1) AS folded
+       array_remove(array_agg(DISTINCT member.district), NULL) AS districts,
+       (SELECT people_complaints FROM incident WHERE id = $1) AS folded, (SELECT harm FROM incident WHERE id = $1) AS harm,
+       (SELECT excess FROM incident WHERE id = $1) AS excess
 FROM (
-  SELECT im.matter_id FROM incident_membership im JOIN matter m ON m.id = im.matter_id
+  SELECT im.matter_id, m.district FROM incident_membership im JOIN matter m ON m.id = im.matter_id
   WHERE im.incident_id = $1 AND im.valid_to IS NULL AND m.lane = 'complaint' LIMIT $2
 ) AS member
 LEFT JOIN LATERAL (
@@ -236,12 +238,24 @@ LEFT JOIN LATERAL (
 """
 
 
-async def people(connection: Connection, incident_id: uuid.UUID) -> int:
-    """Distinct people with a complaint there: exact up to some 64 complaints, the folded count beyond. Letters
-    without any identity count as one person together: nobody can tell them apart."""
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """people: distinct, with a complaint there. harm: as the worker last counted. excess: more than its merchant's usual rate, None
+    where nobody looked yet."""
+
+    people: int = 0
+    districts: frozenset[str] = frozenset()
+    harm: bool = False
+    excess: bool | None = None
+
+
+async def situation(connection: Connection, incident_id: uuid.UUID) -> Situation:
+    """Exact up to some 64 complaints, the folded count beyond. Letters without any identity count as one person together: nobody can
+    tell them apart."""
     row = await connection.fetchrow(_PEOPLE, incident_id, _COUNTED_EXACTLY)
     counted: int = row["people"] + (1 if row["unidentified"] else 0)
-    return max(counted, row["folded"] if counted >= _COUNTED_EXACTLY // 2 else 0)
+    people = max(counted, row["folded"] if counted >= _COUNTED_EXACTLY // 2 else 0)
+    return Situation(people, frozenset(row["districts"] or ()), row["harm"], row["excess"])
 
 
 # -- profiles in rows

@@ -67,7 +67,6 @@ def create_app(settings: Settings, database_url: str, *, when_ready: Callable[[]
     )
     app.include_router(complaints.router)
     app.include_router(queues.router)
-    app.include_router(matters.router)
     app.include_router(analysis.router)
     app.include_router(codes.router)
     app.include_router(corrections.router)
@@ -76,6 +75,8 @@ def create_app(settings: Settings, database_url: str, *, when_ready: Callable[[]
     app.include_router(policies.router)
     app.include_router(directories.router)
     app.include_router(documents.router)
+    # Last: its acts are any word after a matter's id.
+    app.include_router(matters.router)
     registry = CollectorRegistry()
     requests = Counter("triage_requests", "Answers by route and status", ["route", "status"], registry=registry)
     waiting = Gauge("triage_untriaged_letters", "Letters that wait for triage", registry=registry)

@@ -121,6 +121,9 @@ def signals(dangers: Sequence[tuple[str, str]], *, goods: str | None, issues: Se
         "merchant_vanished": any_of("merchant_vanished", at_least="high"),
         "prepaid": any_of("prepaid_run", "merchant_vanished", at_least="medium") or "预付退费" in issues,
         "vulnerable": any_of("minor", "elderly", "pregnant", at_least="medium"),
+        "media": any_of("media", at_least="medium"),
+        "group_action": any_of("group_action", at_least="medium"),
+        "minors_harm": any_of("minor", at_least="medium") and any(s != "low" for s in harms),
     }  # fmt: skip
 
 

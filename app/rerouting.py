@@ -76,14 +76,14 @@ async def _follow(
     if reached <= incident["routed"]:
         return 0  # somebody else was quicker
     excess, figures = await baselines.exceeds(
-        connection, incident_id, incident["people_complaints"], probability=thresholds.get("cluster.excess_probability", 0.01)
+        connection, incident_id, incident["people_complaints"], probability=baselines.probability(thresholds)
     )
     await connection.execute("UPDATE incident SET routed = $2, excess = $3 WHERE id = $1", incident_id, reached, excess)
     members = await connection.fetch(_MEMBERS, incident_id, sorted(cases.CLOSED))
     touched = 0
     for matter in members:
         changed = {
-            "incident_people": incident["people_complaints"], "incident_excess": excess, "incident_harm": incident["harm"],
+            "incident_people": incident["people_complaints"], "incident_excess": excess, "incident_harm": "high" if incident["harm"] else "none",
             "incident_districts": matter["districts"],
         }  # fmt: skip
         evidence = {"incident_id": str(incident_id), "level": LEVELS[reached], "base_rate": figures}

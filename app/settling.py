@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from app import audit, calendar, cases, clocks, deliveries, rerouting, work
+from app import audit, calendar, cases, clocks, deliveries, documents, rerouting, templates, work
 from app.calendar import local_day
 from app.database import Connection, to_json
 from app.errors import Conflict, Forbidden, Invalid, NotFound
@@ -26,6 +26,7 @@ OUTCOMES: dict[str, tuple[str, str]] = {
     "verified": ("verified", "第二十七条"),
     "other": ("terminated", "第二十三条第一款第八项"),
 }
+_GROUNDS = {"refused": "23(1)(2)", "unreachable": "23(1)(2)", "no_agreement": "23(1)(3)", "other": "23(1)(8)"}
 _BY_LANE = {
     "complaint": {"agreement", "withdrawn", "refused", "unreachable", "no_agreement", "other"},
     "report": {"verified"},
@@ -260,11 +261,26 @@ async def _carry_out(house: House, connection: Connection, matter: Any, signed: 
         await work.close_item(connection, matter_id, signed.act, actor)
         if signed.act in ("terminate", "transfer_police") and matter["state"] in cases.MEDIATION:
             await _start(house, connection, matter, "complaint.terminate_notice", signed.at)
+    if signed.act in _FORMS:
+        await _draw(house, connection, matter_id, _FORMS[signed.act], signed)
     await work.redate(connection, [matter_id])
     told = {"act": signed.act, "state": state, "ground": signed.ground}
     await deliveries.announce(connection, [(matter_id, f"matter.{_EVENTS.get(signed.act, 'changed')}", told)])
     await audit.record(connection, actor, signed.act, "matter", [matter_id], lane=matter["lane"])
     return state
+
+
+_FORMS = {"accept": 5, "refuse": 6, "terminate": 8}
+
+
+async def _draw(house: House, connection: Connection, matter_id: uuid.UUID, form: int, signed: Signed) -> None:
+    """The decision's document, signed by those who did the act. What lacks something stays a draft until it is filled in."""
+    values = {"ground": int(signed.ground.rstrip(")").rsplit("(", 1)[-1])} if signed.ground else {}
+    document_id = await documents.draft(
+        connection, house.vault, await templates.load(connection), matter_id, form, values, signed.signers[0], at=signed.at
+    )
+    if not await connection.fetchval("SELECT missing FROM document WHERE id = $1", document_id):
+        await documents.sign(connection, document_id, signed.signers, signed.at)
 
 
 _CLOCK_ACTS = frozenset({"appraise", "resume", "extend"})
@@ -350,6 +366,9 @@ async def finish(
             outcome=outcome, recovered_fen=recovered_fen, satisfied=satisfied, act="finish", signed_by=[principal.subject],
         )  # fmt: skip
         await cases.lapse_approvals(connection, matter_id, by=principal.subject, at=moment)
+        if state == "terminated":
+            ended = Signed("terminate", _GROUNDS[outcome], note, {}, [principal.subject], moment)
+            await _draw(house, connection, matter_id, _FORMS["terminate"], ended)
         if state == "terminated" or (state == "withdrawn" and matter["state"] in cases.MEDIATION):
             await _start(house, connection, matter, "complaint.terminate_notice", moment)
         await deliveries.announce(connection, [(matter_id, "matter.finished", {"outcome": outcome, "state": state})])

@@ -10,13 +10,14 @@ import math
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
 
 from app import (
+    baselines,
     calendar,
     cases,
     clocks,
@@ -224,7 +225,7 @@ class _Matter:
     lane: str
     original: Any = None
     incident: Assigned | None = None
-    people: int = 0
+    around: incidents.Situation = field(default_factory=incidents.Situation)
     findings: list[dict[str, Any]] | None = None
     decided: Decided | None = None
     facts: Facts | None = None
@@ -277,9 +278,7 @@ async def _triage(house: House, connection: Connection, read: ReadLetter, now: d
             )
         incident_id = matter.incident.incident_id if matter.incident else matter.original and matter.original["incident_id"]
         if incident_id and matter.lane == "complaint":
-            known = await incidents.people(connection, incident_id) if not (matter.incident and matter.incident.opened) else 0
-            # This matter's row is not written yet, so its person is counted here unless already in.
-            matter.people = known + (0 if _already_counted(earlier, incident_id) else 1)
+            matter.around = await _around(connection, matter, incident_id, read.district, earlier, current.thresholds)
         matter.findings = _findings(matter, read, earlier, linked, merchant_id)
         matter.facts = _facts(matter, read, odr, earlier)
         matter.decided = policy.decide(current, matter.facts)
@@ -320,6 +319,21 @@ async def _earlier(connection: Connection, filer: Linked | None, letter: Letter)
     return await cases.earlier(
         connection, filer.complainant_id, letter.event_at - timedelta(days=_REPEAT_DAYS), letter.event_at + timedelta(days=1)
     )
+
+
+async def _around(
+    connection: Connection, matter: _Matter, incident_id: uuid.UUID, district: str | None, earlier: Sequence[Any],
+    thresholds: Mapping[str, float],
+) -> incidents.Situation:  # fmt: skip
+    """The matter's incident with the matter itself, whose row is not written yet: its person is counted here unless already in. Whether
+    so many are more than usual is asked when they are enough to matter, and only where the worker has not found out yet."""
+    opened = bool(matter.incident and matter.incident.opened)
+    known = incidents.Situation() if opened else await incidents.situation(connection, incident_id)
+    people = known.people + (0 if _already_counted(earlier, incident_id) else 1)
+    excess = known.excess
+    if excess is None and people >= thresholds["cluster.watch"]:
+        excess, _ = await baselines.exceeds(connection, incident_id, people, probability=baselines.probability(thresholds))
+    return incidents.Situation(people, known.districts | ({district} if district else set()), known.harm, excess)
 
 
 def _already_counted(earlier: Sequence[Any], incident_id: uuid.UUID) -> bool:
@@ -405,10 +419,14 @@ def _facts(matter: _Matter, read: ReadLetter, odr: directories.OdrStatus, earlie
         **signals(dangers, goods=reading.goods, issues=reading.issues),
         punitive=reading.punitive is not None,
         amount_fen=read.amount_fen or 0,
-        incident_people=matter.people,
+        incident_people=matter.around.people,
+        incident_districts=max(len(matter.around.districts), 1),
+        incident_excess=matter.around.excess is not False,
+        incident_harm="high" if matter.around.harm else "none",
         person_complaints=1 + sum(e["lane"] == "complaint" for e in earlier),
         odr_live=odr.live,
         odr_reply_rate=odr.reply_rate,
+        odr_exit=odr.exit_on is not None,
         chose_odr=body.chose_odr,
         delegate_consent=body.consents.delegate,
     )

@@ -1,4 +1,4 @@
-"""Near-identical wording of different people: the 2x2 of text and target (DOMAIN 4.2), as findings with evidence.
+"""Near-identical wording of different people: the 2x2 of text and target (wording x target), as findings with evidence.
 
 Victims share templates too, so wording alone decides nothing and moves nothing: a finding tells a person where to look, and by what
 the one is told from the other. Different wording writes nothing: about one target it is an incident, about several it is ordinary.

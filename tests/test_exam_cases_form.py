@@ -46,7 +46,7 @@ def cases() -> list[dict[str, Any]]:
 
 
 def any_of(value: str | list[str]) -> set[str]:
-    """A list where DOMAIN leaves the answer open."""
+    """A list where the law and the brief leave the answer open."""
     return {value} if isinstance(value, str) else set(value)
 
 

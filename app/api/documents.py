@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
-from app import audit, documents, drawing, templates
+from app import audit, cases, documents, drawing, templates
 from app.api.common import PROBLEMS, Caller, InHouse, answer, lanes
 from app.calendar import local_day
 from app.database import Connection
@@ -210,15 +210,19 @@ def _chosen(copies: dict[str, str], audience: str | None) -> str:
 
 @router.post("/documents/{document_id}/sign")
 async def sign_document(house: InHouse, principal: Caller, document_id: uuid.UUID) -> Response:
-    """Signs a notice, a registration or a mediation document. Acceptance, non-acceptance and termination are signed by the act itself."""
+    """Signs a notice, a registration or a mediation document. Acceptance, non-acceptance and termination carry the names of those who did
+    the act; one that lacked something then is filled in and issued here."""
     principal.require(*_STAFF)
     if not principal.natural_person:
         raise Forbidden("a person must do this; a machine's token can't")
     async with house.database.transaction() as connection:
         found = await _open(house, connection, document_id, principal)
+        persons = [principal.subject]
         if found.form.number in documents.DECISIONS:
-            raise Conflict(f"{found.form.title} is signed by the act it tells of")
-        number = await documents.sign(connection, document_id, [principal.subject], datetime.now(UTC))
+            persons = await cases.signers(connection, found.matter_id, documents.DECISIONS[found.form.number])
+            if not persons:
+                raise Conflict(f"{found.form.title} is signed by the act it tells of, which was not done yet")
+        number = await documents.sign(connection, document_id, persons, datetime.now(UTC))
     return answer({"id": document_id, "state": "signed", "number": number})
 
 
