@@ -294,7 +294,7 @@ class _Reading:
                 self._one_of(path, one, "status", STATUSES, into, key)
             self.thresholds[key] = value
             found[key] = into
-        return found
+        return dict(sorted(found.items()))
 
     def _provenance(self, path: Path, raw: Mapping[str, Any], into: dict[str, Any], label: str) -> list[dict[str, Any]]:
         """The references, read; source and status on the way."""
