@@ -229,6 +229,9 @@ def test_fallbacks_by_time_and_failure() -> None:
         (lambda c: c["fallbacks"][0].update(to="intake"), "fallbacks[0] (t1.gate_failed).to", "更重"),
         (lambda c: c["fallbacks"][6].pop("ground"), "fallbacks[6] (t2.mediation_refused).ground", "第二十三条"),
         (lambda c: c["fallbacks"][2]["by"][1].update(before="@x"), "fallbacks[2] (t1.time).by[1].before", "阈值"),
+        (lambda c: c.update(jurisdiction="420000"), "jurisdiction", "请用42表示"),
+        (lambda c: c["fallbacks"].pop(0), "fallbacks", "线上和解须规定"),
+        (lambda c: c["exclusions"][0].update(track="t3"), "fallbacks", "行政联处须规定"),
         (lambda c: c["exclusions"][0].update(when=[]), "exclusions[0] (X01).when", "须有条件"),
     ],
 )  # fmt: skip
