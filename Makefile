@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
 
-.PHONY: bench-incidents run test test-slow lint train train-linkage train-incidents bench bench-quality bench-petitions bench-reading bench-linkage bench-bursts bench-streams locks env env-dev clean
+.PHONY: bench-incidents run test test-slow lint train train-linkage train-incidents bench bench-quality bench-petitions bench-reading bench-linkage bench-bursts bench-policy bench-streams locks env env-dev clean
 
 run: env
 	@exec setpriv --pdeathsig INT $(BIN)/triage serve
@@ -79,6 +79,10 @@ bench-streams: env-dev
 
 bench-bursts: env-dev
 	$(BIN)/python -m bench.bursts
+
+# 100,000 made-up fact sheets in the bundled database; service and database on one core.
+bench-policy: env-dev
+	$(BIN)/python -m bench.policy
 
 # FILE=complaints_20k.parquet adds the shared file's figures; PARTS=cost,crowd picks.
 bench-incidents: env-dev

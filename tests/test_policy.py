@@ -229,6 +229,9 @@ def test_fallbacks_by_time_and_failure() -> None:
         (lambda c: c["fallbacks"][0].update(to="intake"), "fallbacks[0] (t1.gate_failed).to", "更重"),
         (lambda c: c["fallbacks"][6].pop("ground"), "fallbacks[6] (t2.mediation_refused).ground", "第二十三条"),
         (lambda c: c["fallbacks"][2]["by"][1].update(before="@x"), "fallbacks[2] (t1.time).by[1].before", "阈值"),
+        (lambda c: c.update(jurisdiction="420000"), "jurisdiction", "请用42表示"),
+        (lambda c: c["fallbacks"].pop(0), "fallbacks", "线上和解须规定"),
+        (lambda c: c["exclusions"][0].update(track="t3"), "fallbacks", "行政联处须规定"),
         (lambda c: c["exclusions"][0].update(when=[]), "exclusions[0] (X01).when", "须有条件"),
     ],
 )  # fmt: skip
@@ -305,11 +308,11 @@ def test_cells_compare_as_they_say() -> None:
 def test_references_are_cited_and_written() -> None:
     given = [
         {"law": "order-121", "article": 12}, {"law": "order-121", "article": 16, "paragraph": 1, "item": 3},
-        {"law": "consumer-regulation", "article": 47, "paragraph": 2}, {"law": "order-121", "article": 106}, {"text": "指导意见"},
+        {"law": "consumer-regulation", "article": 47, "paragraph": 2}, {"law": "order-121", "article": 42}, {"text": "指导意见"},
     ]  # fmt: skip
     assert policy.cite(given) == (
-        "《市场监督管理投诉举报处理办法》第十二条、第十六条第一款第三项；《消费者权益保护法实施条例》第四十七条第二款；"
-        "《市场监督管理投诉举报处理办法》第一百零六条；指导意见"
+        "《市场监督管理投诉举报处理办法》第十二条、第十六条第三项；《消费者权益保护法实施条例》第四十七条第二款；"
+        "《市场监督管理投诉举报处理办法》第四十二条；指导意见"
     )
     assert [read_reference(write_reference(r)) for r in given] == given
 

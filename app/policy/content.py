@@ -14,6 +14,7 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 
+from app import law
 from app.codes import shipped
 from app.errors import Invalid
 from app.policy.language import (
@@ -162,14 +163,14 @@ class _Reading:
             self.fault(("jurisdiction",), "须为2位（省）、4位（市）或6位（区县）行政区划代码")
             jurisdiction = ""
         elif len(jurisdiction) > 2 and jurisdiction.endswith("00"):
-            self.fault(("jurisdiction",), f"请用{jurisdiction.rstrip('0').ljust(len(jurisdiction) - 2, '0')}表示整个地区")
+            self.fault(("jurisdiction",), f"请用{re.sub('(00)+$', '', jurisdiction)}表示整个地区")
         elif len(jurisdiction) == 6 and whole:
             self.fault(("rows",), "区县政策只能调整阈值，规则行由设区的市以上制定")
         elif len(jurisdiction) == 2 and not whole:
             self.fault(("rows",), "省级政策须有规则行")
         canonical["jurisdiction"] = jurisdiction
         self._day(content)
-        canonical["thresholds"] = self._thresholds(content.get("thresholds"), whole)
+        canonical["thresholds"] = self._thresholds(content.get("thresholds"))
         rows: list[Row] = []
         gates: dict[str, list[GateRule]] = {}
         exclusions: dict[str, list[Row]] = {}
@@ -198,9 +199,11 @@ class _Reading:
                 fallbacks[one.track, one.cause] = one
             for path, raw in self._items(content, "notes", required=False):
                 notes.append(self._row(path, raw, canonical["notes"], reason=True))
-            for track in exclusions:
-                if (track, "gate_failed") not in fallbacks:
-                    self.fault(("exclusions",), f"{TRACK_LABELS.get(track, track)}有排除情形，须同时规定前提未满足时的去向")
+            # What is excluded must go somewhere; where a gate decides, it must be said what its failure leads to.
+            for track in dict.fromkeys([*exclusions, *(t for t, held in gates.items() if any(g.fact for g in held))]):
+                down = fallbacks.get((track, "gate_failed"))
+                if down is None or (track in exclusions and down.to == TERMINATE):
+                    self.fault(("fallbacks",), f"{TRACK_LABELS.get(track, track)}须规定前提未满足或者被排除时转向哪里")
         if self.faults:
             return None
         version = _hash(canonical)
@@ -271,7 +274,7 @@ class _Reading:
         except ValueError:
             self.fault(("valid_from",), f"{_shown(value)}不是日期（YYYY-MM-DD）")
 
-    def _thresholds(self, raw: Any, whole: bool) -> dict[str, Any]:
+    def _thresholds(self, raw: Any) -> dict[str, Any]:
         found: dict[str, Any] = {}
         if not isinstance(raw, dict) or len(raw) > _MOST["thresholds"]:
             self.fault(("thresholds",), f"须为对象，至多{_MOST['thresholds']}项")
@@ -294,7 +297,7 @@ class _Reading:
                 self._one_of(path, one, "status", STATUSES, into, key)
             self.thresholds[key] = value
             found[key] = into
-        return found
+        return dict(sorted(found.items()))
 
     def _provenance(self, path: Path, raw: Mapping[str, Any], into: dict[str, Any], label: str) -> list[dict[str, Any]]:
         """The references, read; source and status on the way."""
@@ -327,6 +330,13 @@ class _Reading:
                         self.fault((*where, name), f"{_shown(value)}不是条款项的序号", label)
                     else:
                         reference[name] = value
+                if not ({"law", "article"} <= reference.keys() and reference["law"] in LAWS):
+                    continue  # told already
+                try:
+                    law.cite(reference["law"], reference["article"], reference.get("paragraph"), reference.get("item"))
+                except Invalid as error:
+                    self.fault(where, f"所引条文不存在或者未收录：{error.detail}", label)
+                    continue
             found.append(reference)
         into["references"] = found
         return found

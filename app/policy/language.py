@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields
 from datetime import date
 from typing import Any
 
+from app import law
+
 TRACK_LABELS = {
     "t1": "线上和解", "t2": "社会联调", "t3": "行政联处", "intake": "人工分派", "clue": "线索核查", "emergency": "紧急处置",
     "none": "已登记",
@@ -258,13 +260,7 @@ class Policy:
 
 # -- legal bases
 
-LAWS = {
-    "order-121": "《市场监督管理投诉举报处理办法》", "order-20": "《市场监督管理投诉举报处理暂行办法》",
-    "consumer-law": "《消费者权益保护法》", "consumer-regulation": "《消费者权益保护法实施条例》",
-    "penalty-law": "《行政处罚法》", "penalty-procedure": "《市场监督管理行政处罚程序规定》", "food-safety-law": "《食品安全法》",
-    "mediation-law": "《人民调解法》", "civil-procedure-law": "《民事诉讼法》", "recall-rules": "《消费品召回管理暂行规定》",
-    "pipl": "《个人信息保护法》",
-}  # fmt: skip
+LAWS = {name: law.load(name).short for name in law.laws()}
 _REFERENCE = re.compile(r"([a-z][a-z0-9-]*):(\d{1,3})(?:\.(\d{1,3}))?(?:\((\d{1,3})\))?", re.ASCII)
 
 
@@ -273,11 +269,7 @@ def cite(references: Iterable[Mapping[str, Any]]) -> str:
     parts: list[tuple[str, list[str]]] = []
     for one in references:
         name = LAWS.get(one.get("law", ""), "")
-        words = one.get("text") or "".join(
-            f"第{_chinese(one[key])}{unit}"
-            for key, unit in (("article", "条"), ("paragraph", "款"), ("item", "项"))
-            if key in one
-        )
+        words = one.get("text") or law.cite(one["law"], one["article"], one.get("paragraph"), one.get("item")).removeprefix(name)
         if parts and name and parts[-1][0] == name:
             parts[-1][1].append(words)
         else:
@@ -304,15 +296,3 @@ def write_reference(reference: Mapping[str, Any]) -> str:
     paragraph = f".{reference['paragraph']}" if "paragraph" in reference else ""
     item = f"({reference['item']})" if "item" in reference else ""
     return f"{reference['law']}:{reference['article']}{paragraph}{item}"
-
-
-def _chinese(number: int) -> str:
-    digits = "零一二三四五六七八九"
-    hundreds, rest = divmod(number, 100)
-    tens, ones = divmod(rest, 10)
-    text = f"{digits[hundreds]}百" if hundreds else ""
-    if tens:
-        text += "十" if number < 20 else f"{digits[tens]}十"
-    elif hundreds and ones:
-        text += "零"
-    return text + (digits[ones] if ones else "")
