@@ -2,9 +2,6 @@
 
 import asyncio
 import csv
-import os
-import subprocess
-import sys
 import uuid
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -12,9 +9,11 @@ from typing import Any
 
 import asyncpg
 import pytest
+from typer.testing import CliRunner
 
 from app import calendar, clocks, redating, work
 from app.calendar import SHANGHAI, due
+from app.cli import app as command_line
 from app.clocks import Changed, penalty_limit, time_bar
 from app.database import Connection
 from app.errors import Conflict, Invalid, NotFound
@@ -360,24 +359,26 @@ async def test_people_see_clocks_and_the_calendar(client: Client) -> None:
     assert (missing.status_code, "provisional" in missing.json()["detail"]) == (404, True)
 
 
-async def test_the_command_loads_a_year_and_prints_what_changed(house: House, url: str, tmp_path: Path) -> None:
+async def test_the_command_loads_a_year_and_prints_what_changed(
+    house: House, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     matters = await _clocks_over_the_year(house)
     file = tmp_path / "2027.csv"
     with file.open("w", encoding="utf-8", newline="") as out:
         csv.writer(out).writerows([HEADER, *NOTICE_2027])
-    environment = {
-        **os.environ, "DATABASE_URL": url, "TRIAGE_TOKEN_KEY": KEYS.token_key.hex(), "TRIAGE_ENCRYPTION_KEY": KEYS.encryption_key.hex(),
-    }  # fmt: skip
+    for name, value in {
+        "DATABASE_URL": url, "TRIAGE_TOKEN_KEY": KEYS.token_key.hex(), "TRIAGE_ENCRYPTION_KEY": KEYS.encryption_key.hex(),
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "app.cli", *arguments], capture_output=True, text=True, check=False, env=environment
-        )
+    def run(*arguments: str) -> Any:
+        return CliRunner().invoke(command_line, list(arguments))
 
     refused = await asyncio.to_thread(run, "load-calendar", str(file))
-    assert (refused.returncode, "source" in refused.stderr, "Traceback" in refused.stderr) == (1, True, False)
+    assert isinstance(refused.exception, Invalid)
+    assert refused.exception.errors[0]["field"] == "source"
     loaded = await asyncio.to_thread(run, "load-calendar", str(file), "--source", "示例通知")
-    assert loaded.returncode == 0, loaded.stderr
+    assert loaded.exit_code == 0, loaded.output
     rows = list(csv.reader(loaded.stdout.splitlines()))
     assert rows[0] == ["matter_id", "key", "old", "new"]
     assert [str(matters["moved"]), "complaint.accept", "2027-01-07", "2027-01-08"] in rows
@@ -389,8 +390,8 @@ async def test_the_command_loads_a_year_and_prints_what_changed(house: House, ur
 
 def test_the_command_line_counts_pauses_and_extensions() -> None:
     def run(*arguments: str) -> list[str]:
-        done = subprocess.run([sys.executable, "-m", "app.cli", "clock", *arguments], capture_output=True, text=True, check=False)
-        return done.stdout.splitlines() or [done.stderr]
+        done = CliRunner().invoke(command_line, ["clock", *arguments])
+        return done.stdout.splitlines() or [done.stderr or str(done.exception)]
 
     assert run("complaint.mediate", "2026-05-11", "--pause", "2026-06-01..2026-06-11")[0] == "2026-07-20"
     assert run("clue.verify", "2026-04-15", "--extended", "1")[0] == "2026-05-29"
