@@ -147,7 +147,7 @@ async def test_history_is_linked_and_clustered_by_event_time(house: House, tmp_p
                 9 - n,
                 f"U{n % 4}",
                 "丽景新城搅拌站污染",
-                f"2019-0{1 + n // 2}-1{n} 10:00:00",
+                f"2019-01-{10 + 3 * n} 10:00:00",
                 f"{story}。这是第{n}次反映，{'噪音' * (n % 3)}扰民",
                 0,
                 0,
