@@ -246,21 +246,29 @@ async def note_correction(
     )  # fmt: skip
 
 
-async def decide_again(connection: Connection, decision: Mapping[str, Any], *, gates: Sequence[Any]) -> None:
-    """A decision after the first, with the gates of its track; gates that stand already keep their state."""
+async def decide_again(
+    connection: Connection, decision: Mapping[str, Any], *, gates: Sequence[Any], left: Sequence[tuple[str, Any]] = ()
+) -> None:  # fmt: skip
+    """A decision after the first, with the gates of its track and those failed of tracks it fell from; gates that stand already keep their state. That it was accepted holds on
+    every track; a consent does not: one to delegation is none to the bureau's own mediation."""
     columns = _COLUMNS["decision"]
     await connection.execute(
         f"INSERT INTO decision ({columns}) SELECT {columns} FROM jsonb_populate_record(NULL::decision, $1::jsonb)",
         to_json(decision),
     )
     await connection.execute("UPDATE matter SET track = $2 WHERE id = $1", decision["matter_id"], decision["track"])
-    for gate in gates:
+    for track, gate in (*((decision["track"], g) for g in gates), *left):
         await connection.execute(
             "INSERT INTO gate (matter_id, track, name, state, actor, at, basis) "
             "VALUES ($1, $2, $3, $4, CASE WHEN $4 <> 'open' THEN 'portal' END, CASE WHEN $4 <> 'open' THEN $5::timestamptz END, $6) "
             "ON CONFLICT DO NOTHING",
-            decision["matter_id"], decision["track"], gate.name, gate.state, decision["decided_at"], gate.basis,
+            decision["matter_id"], track, gate.name, gate.state, decision["decided_at"], gate.basis,
         )  # fmt: skip
+    await connection.execute(
+        "UPDATE gate g SET state = d.state, actor = d.actor, at = d.at FROM gate d WHERE g.matter_id = $1 AND g.track = $2 AND g.state = 'open' "
+        "AND g.name = 'accepted' AND d.matter_id = g.matter_id AND d.name = g.name AND d.state <> 'open'",
+        decision["matter_id"], decision["track"],
+    )  # fmt: skip
 
 
 async def copy_as_report(connection: Connection, matter_id: uuid.UUID, twin: uuid.UUID, actor: str, at: datetime) -> None:

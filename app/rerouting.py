@@ -133,6 +133,7 @@ async def decide_anew(
             "parameters": last["parameters"],
         },
         gates=decided.gates,
+        left=decided.left,
     )  # fmt: skip
     await cases.note(connection, matter["id"], cause, actor=actor, at=now, note=reason["text"])
     due_at = await cases.next_due(connection, matter["id"])

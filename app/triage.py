@@ -542,9 +542,9 @@ def _rows(
         )  # fmt: skip
         if live:
             rows["gate"] += [
-                {"matter_id": matter.id, "track": decided.track, "name": g.name, "state": g.state, "actor": "portal" if g.state != "open" else None,
+                {"matter_id": matter.id, "track": track_of, "name": g.name, "state": g.state, "actor": "portal" if g.state != "open" else None,
                  "at": now if g.state != "open" else None, "basis": g.basis}
-                for g in decided.gates
+                for track_of, g in (*((decided.track, g) for g in decided.gates), *decided.left)
             ]  # fmt: skip
             key = {"complaint": "complaint.accept", "report": "clue.verify"}.get(matter.lane)
             if key and received_on >= calendar.CLOCKS_FROM:
