@@ -71,6 +71,20 @@ def cite_ground(ground: str) -> str:
             return _REOPENING_LABELS.get(ground, ground)
 
 
+# What a finding bears on, as (article, paragraph, item) of Order 121: for the person who judges it.
+_FINDING_BASIS: dict[str, tuple[tuple[int, int | None, int | None], ...]] = {
+    "R1": ((14, None, None), (16, None, 2)), "R2": ((16, None, 2), (26, None, None)), "R4": ((17, 1, 1), (17, 1, 5)), "R5": ((35, 2, None),),
+    "R6": ((35, 2, None),), "R7": ((17, 1, 4),), "R8": ((17, 1, 2),), "serial_wording": ((17, 1, 5),), "time_bar": ((16, None, 4),),
+    "ART17": ((17, 1, None),),
+}  # fmt: skip
+
+
+def finding_basis(code: str) -> str | None:
+    """Chinese; None where no article speaks of it."""
+    cited = [law.cite(law.ORDER_121, article, paragraph, item) for article, paragraph, item in _FINDING_BASIS.get(code, ())]
+    return "、".join(cited) or None
+
+
 _REOPENING_LABELS = {
     "own_error": "原办理有误", "agreement_not_performed": "协议未履行", "handled_by_merchant_or_odr_only": "此前仅由经营者或在线和解处理",
 }  # fmt: skip
@@ -517,7 +531,9 @@ async def read_matters(connection: Connection, letter_id: uuid.UUID, *, now: dat
                 "gates": of(gates),
                 "clocks": of(running),
                 "history": of(changes),
-                "findings": [{"code": f["code"], "evidence": f["evidence"]} for f in of(findings)],
+                "findings": [
+                    {"code": f["code"], "evidence": f["evidence"], "legal_basis": finding_basis(f["code"])} for f in of(findings)
+                ],
                 "parties": of(parties),
                 "respondents": of(respondents),
             }
