@@ -46,7 +46,7 @@ PENDING = {
     "c09": "appraise starts from mediating or delegated only; nothing brings an accepted matter there without both consents",
     "c11": "grouping: three accounts of one repair job in other words, same operator, are three incidents",
     "c12": "no joint matters (Art. 12)",
-    "c13": "grouping: one of thirty people about the same late sofas stays outside the incident",
+    "c13": "reading: one of the thirty, who asks and demands (请问…要求送货), is read as an enquiry, so 29 people",
     "c18": "reading: a mother of 72 is not read as an elderly buyer",
     "c22": "no sign for a wish for mediation (T2); no judicial_confirm clock at an agreement by the people's mediation",
     "c24": "no defect.report clock",
