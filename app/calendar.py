@@ -159,7 +159,7 @@ def due(
         raise Invalid.field("extended", f"{key} can be extended {rule.extension.times if rule.extension else 0} times")
     reckoned = _Reckoning(calendar, rule, start, pauses, extended, before)
     day, reason = reckoned.end(mode)
-    reason = f"自{start}（{term.starts_zh}）的次日起算{rule.count}{UNITS[rule.unit]}（{rule.basis}）{reason}"
+    reason = f"自{start}（{term.starts_zh}）的次日起算{rule.count}{UNITS[rule.unit]}（{rule.basis}）{calendar.terms.counted_by(received, rule)}{reason}"
     if rule.longer is not None:
         reason += f"；符合条件的为{rule.longer.count}{UNITS[rule.longer.unit]}，至{years_later(start, rule.longer.count)}"
     missing = sorted(set(range((start + _DAY).year, max(day, reckoned.latest).year + 1)) - calendar.years)

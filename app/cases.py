@@ -71,6 +71,20 @@ def cite_ground(ground: str) -> str:
             return _REOPENING_LABELS.get(ground, ground)
 
 
+# What a finding bears on, as (article, paragraph, item) of Order 121: for the person who judges it.
+_FINDING_BASIS: dict[str, tuple[tuple[int, int | None, int | None], ...]] = {
+    "R1": ((14, None, None), (16, None, 2)), "R2": ((16, None, 2), (26, None, None)), "R4": ((17, 1, 1), (17, 1, 5)), "R5": ((35, 2, None),),
+    "R6": ((35, 2, None),), "R7": ((17, 1, 4),), "R8": ((17, 1, 2),), "serial_wording": ((17, 1, 5),), "time_bar": ((16, None, 4),),
+    "ART17": ((17, 1, None),),
+}  # fmt: skip
+
+
+def finding_basis(code: str) -> str | None:
+    """Chinese; None where no article speaks of it."""
+    cited = [law.cite(law.ORDER_121, article, paragraph, item) for article, paragraph, item in _FINDING_BASIS.get(code, ())]
+    return "、".join(cited) or None
+
+
 _REOPENING_LABELS = {
     "own_error": "原办理有误", "agreement_not_performed": "协议未履行", "handled_by_merchant_or_odr_only": "此前仅由经营者或在线和解处理",
 }  # fmt: skip
@@ -246,21 +260,29 @@ async def note_correction(
     )  # fmt: skip
 
 
-async def decide_again(connection: Connection, decision: Mapping[str, Any], *, gates: Sequence[Any]) -> None:
-    """A decision after the first, with the gates of its track; gates that stand already keep their state."""
+async def decide_again(
+    connection: Connection, decision: Mapping[str, Any], *, gates: Sequence[Any], left: Sequence[tuple[str, Any]] = ()
+) -> None:  # fmt: skip
+    """A decision after the first, with the gates of its track and those failed of tracks it fell from; gates that stand already keep their state. That it was accepted holds on
+    every track; a consent does not: one to delegation is none to the bureau's own mediation."""
     columns = _COLUMNS["decision"]
     await connection.execute(
         f"INSERT INTO decision ({columns}) SELECT {columns} FROM jsonb_populate_record(NULL::decision, $1::jsonb)",
         to_json(decision),
     )
     await connection.execute("UPDATE matter SET track = $2 WHERE id = $1", decision["matter_id"], decision["track"])
-    for gate in gates:
+    for track, gate in (*((decision["track"], g) for g in gates), *left):
         await connection.execute(
             "INSERT INTO gate (matter_id, track, name, state, actor, at, basis) "
             "VALUES ($1, $2, $3, $4, CASE WHEN $4 <> 'open' THEN 'portal' END, CASE WHEN $4 <> 'open' THEN $5::timestamptz END, $6) "
             "ON CONFLICT DO NOTHING",
-            decision["matter_id"], decision["track"], gate.name, gate.state, decision["decided_at"], gate.basis,
+            decision["matter_id"], track, gate.name, gate.state, decision["decided_at"], gate.basis,
         )  # fmt: skip
+    await connection.execute(
+        "UPDATE gate g SET state = d.state, actor = d.actor, at = d.at FROM gate d WHERE g.matter_id = $1 AND g.track = $2 AND g.state = 'open' "
+        "AND g.name = 'accepted' AND d.matter_id = g.matter_id AND d.name = g.name AND d.state <> 'open'",
+        decision["matter_id"], decision["track"],
+    )  # fmt: skip
 
 
 async def copy_as_report(connection: Connection, matter_id: uuid.UUID, twin: uuid.UUID, actor: str, at: datetime) -> None:
@@ -509,7 +531,9 @@ async def read_matters(connection: Connection, letter_id: uuid.UUID, *, now: dat
                 "gates": of(gates),
                 "clocks": of(running),
                 "history": of(changes),
-                "findings": [{"code": f["code"], "evidence": f["evidence"]} for f in of(findings)],
+                "findings": [
+                    {"code": f["code"], "evidence": f["evidence"], "legal_basis": finding_basis(f["code"])} for f in of(findings)
+                ],
                 "parties": of(parties),
                 "respondents": of(respondents),
             }

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from app import audit, baselines, calendar, cases, deliveries, policy, work
+from app import audit, baselines, calendar, cases, clocks, deliveries, policy, work
 from app.calendar import local_day
 from app.database import Connection
 from app.identity import new_id
@@ -133,6 +133,7 @@ async def decide_anew(
             "parameters": last["parameters"],
         },
         gates=decided.gates,
+        left=decided.left,
     )  # fmt: skip
     await cases.note(connection, matter["id"], cause, actor=actor, at=now, note=reason["text"])
     due_at = await cases.next_due(connection, matter["id"])
@@ -192,11 +193,23 @@ async def follow_terms(house: House, now: datetime, *, limit: int = 200) -> int:
             matter = await cases.hold(connection, row["id"])
             if matter["track"] != row["track"] or matter["state"] in cases.CLOSED:
                 continue
+            if matter["state"] == "settling":
+                matter = await _end_settling(connection, matter, now)
             evidence = {"track": row["track"], "term": row["key"], "due_on": row["due_on"].isoformat()}
             touched += await decide_anew(
                 house, connection, matter, {"failed_track": row["track"]}, cause="term_ran_out", evidence=evidence, now=now
             )
     return touched
+
+
+async def _end_settling(connection: Connection, matter: Any, now: datetime) -> Any:
+    """What was with an ODR enterprise is the bureau's again: to be accepted, or accepted as it was."""
+    accepted = (await cases.gates_of(connection, matter["id"])).get("accepted") == "passed"
+    await cases.move(
+        connection, matter["id"], "accepted" if accepted else "pending_acceptance", actor="worker", at=now, note=_REASONS["term_ran_out"]
+    )  # fmt: skip
+    await clocks.stop_clocks(connection, matter["id"], at=now, by="term_ran_out", key="odr.settle", actor="worker")
+    return await cases.hold(connection, matter["id"])
 
 
 def _settled_by(house: House, received_on: date, accept_due: date) -> date:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from app import audit, calendar, cases, clocks, deliveries, documents, rerouting, templates, work
+from app import audit, calendar, cases, clocks, deliveries, documents, law, rerouting, templates, work
 from app.calendar import local_day
 from app.database import Connection, to_json
 from app.errors import Conflict, Forbidden, Invalid, NotFound
@@ -236,7 +236,9 @@ async def _carry_out(house: House, connection: Connection, matter: Any, signed: 
     """The act itself, all who must sign having signed. Gives the state it made."""
     act, actor, matter_id = cases.ACTS[signed.act], signed.signers[-1], matter["id"]
     state = act.target or matter["state"]
-    note = "；".join(part for part in (cases.cite_ground(signed.ground) if signed.ground else act.cited, signed.reason) if part)
+    basis = cases.cite_ground(signed.ground) if signed.ground else act.cited
+    more = _ALSO.get((signed.act, signed.ground)) or _ALSO.get((signed.act, None))
+    note = "；".join(part for part in (basis, more and f"{more[0]}：{law.cite(law.ORDER_121, *more[1])}", signed.reason) if part)
     if act.target is not None:
         await cases.move(
             connection, matter_id, state, actor=actor, at=signed.at, note=note, outcome=_OUTCOME.get(signed.act), act=signed.act,
@@ -270,6 +272,10 @@ async def _carry_out(house: House, connection: Connection, matter: Any, signed: 
     return state
 
 
+# What is said beside the ground: the power that is lacking, the way that is left.
+_ALSO: dict[tuple[str, str | None], tuple[str, tuple[int, ...]]] = {
+    ("refuse", "16(1)"): ("处理权限", (13, 1)), ("terminate", None): ("不服的救济途径", (25,)),
+}  # fmt: skip
 _FORMS = {"accept": 5, "refuse": 6, "terminate": 8}
 
 
@@ -383,10 +389,12 @@ async def return_to_intake(house: House, item_id: uuid.UUID, token: uuid.UUID, p
     return matter_id
 
 
-async def withdraw(house: House, letter_id: uuid.UUID, principal: Principal, *, reason: str | None) -> None:
+async def withdraw(
+    house: House, letter_id: uuid.UUID, principal: Principal, *, reason: str | None, at: datetime | None = None
+) -> None:  # fmt: skip
     """The complainant's own act through his portal, or at the desk: works with one person (Art. 23(1)(1)). A report
     can't be withdrawn: a clue stays a clue."""
-    now = datetime.now(UTC)
+    now = at or datetime.now(UTC)
     async with house.database.transaction() as connection:
         rows = await connection.fetch(
             "SELECT id, lane, state FROM matter WHERE letter_id = $1 AND lane = 'complaint' ORDER BY id", letter_id
@@ -397,8 +405,11 @@ async def withdraw(house: House, letter_id: uuid.UUID, principal: Principal, *, 
         for row in open_ones:
             matter = await cases.hold(connection, row["id"])
             cases.require_open(matter)
+            # What was accepted already is a mediation that ends (Art. 23(1)(1)).
+            ended = cases.cite_ground("23(1)(1)") if matter["state"] in cases.MEDIATION else None
+            note = "；".join(part for part in (ended, reason) if part) or None
             await cases.move(
-                connection, row["id"], "withdrawn", actor=principal.subject, at=now, outcome="withdrawn", note=reason, act="withdraw",
+                connection, row["id"], "withdrawn", actor=principal.subject, at=now, outcome="withdrawn", note=note, act="withdraw",
                 signed_by=[principal.subject],
             )  # fmt: skip
             await cases.lapse_approvals(connection, row["id"], by=principal.subject, at=now)
@@ -409,10 +420,12 @@ async def withdraw(house: House, letter_id: uuid.UUID, principal: Principal, *, 
         await audit.record(connection, principal.subject, "withdraw", "letter", [letter_id], lane="complaint")
 
 
-async def consent(house: House, letter_id: uuid.UUID, principal: Principal, *, party: str, agrees: bool) -> list[str]:
+async def consent(
+    house: House, letter_id: uuid.UUID, principal: Principal, *, party: str, agrees: bool, at: datetime | None = None
+) -> list[str]:  # fmt: skip
     """A side's yes or no to what its matter proposes, as a fact with who and when. Gives the gates it decided."""
     gates = {"consumer": ("consumer_consent", "consumer_choice"), "merchant": ("merchant_consent",)}[party]
-    now = datetime.now(UTC)
+    now = at or datetime.now(UTC)
     decided = []
     async with house.database.transaction() as connection:
         rows = await connection.fetch(
@@ -432,7 +445,7 @@ async def consent(house: House, letter_id: uuid.UUID, principal: Principal, *, p
             # A side may say so before its track asks: what the matter becomes later finds the word given.
             if not decided and party == "merchant" and await cases.ask_gate(
                 connection, row["id"], "merchant_consent", "passed" if agrees else "failed", actor=principal.subject, at=now,
-                basis="被投诉人是否同意调解（第十八条、第十九条）",
+                basis=f"被投诉人是否同意调解（{law.cite(law.ORDER_121, 18)}、{law.cite(law.ORDER_121, 19)}）",
             ):  # fmt: skip
                 decided.append("merchant_consent")
         if not decided:

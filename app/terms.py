@@ -130,6 +130,15 @@ class Terms:
         """The rules in force on the day of receipt govern (design choice; docs/decisions/0007)."""
         return next((law for since, law in reversed(self.regimes) if since <= received_on), self.regimes[0][1])
 
+    def counted_by(self, received_on: date, rule: Rule) -> str:
+        """What is said of an order's own terms: the article they are counted by; of receipts under Order 20, why it still governs."""
+        held = {r.law for r in rule.references}
+        if law.ORDER_121 in held:
+            return f"，期间按{law.cite(law.ORDER_121, 45)}计算"
+        if law.ORDER_20 in held and self.law_of(received_on) == law.ORDER_20:
+            return f"，收到时新办法尚未施行（{law.cite(law.ORDER_121, 46)}），适用《{self.laws[law.ORDER_20]}》"
+        return ""
+
     def with_own(self, raw: Mapping[str, Any]) -> "Terms":
         """With a bureau's own rules for what is configurable: {"terms": {key: {"rules": [...]}}, "lights": {...}}."""
         changed = dict(self.terms)

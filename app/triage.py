@@ -27,6 +27,7 @@ from app import (
     directories,
     incidents,
     intake,
+    law,
     merchants,
     policy,
     portraits,
@@ -52,6 +53,8 @@ from ml import merchants as merchant_engine
 from ml.scorecards import Scorecard
 
 MAX_ATTEMPTS = 8
+# What the 12345 hotline hands over is answered to it in its own term besides the law's.
+HOTLINE = "hotline12345"
 WEB_HEAD_START_SECONDS = 15.0
 _RETRIES = 3
 _COPY_DAYS = 60
@@ -279,14 +282,15 @@ async def _triage(house: House, connection: Connection, read: ReadLetter, now: d
         incident_id = matter.incident.incident_id if matter.incident else matter.original and matter.original["incident_id"]
         if incident_id and matter.lane == "complaint":
             matter.around = await _around(connection, matter, incident_id, read.district, earlier, current.thresholds)
-        matter.findings = _findings(matter, read, earlier, linked, merchant_id)
         matter.facts = _facts(matter, read, odr, earlier)
+        matter.findings = _findings(matter, read, earlier, linked, merchant_id) + _limits(house, matter, letter)
         matter.decided = policy.decide(current, matter.facts)
 
     rows = _rows(house, read, matters, linked, resolved, current, now)
     await cases.open_matters(connection, rows)
     live = [m for m in matters if not letter.history and m.original is None and m.decided and m.decided.track != "none"]
-    running = {c["matter_id"]: c for c in rows["clock"]}
+    # The first to end of each.
+    running = {c["matter_id"]: c for c in sorted(rows["clock"], key=lambda c: c["due_at"], reverse=True)}
     await work.enqueue(
         connection, [_work_item(m, read, running.get(m.id), house.settings.jurisdiction) for m in live if _needs_person(m, read)]
     )
@@ -387,8 +391,8 @@ def _findings(
             cosine=round(_cosine(read.terms, matter.original), 3),
         )
     same = [e for e in earlier if merchant_id is not None and e["merchant_id"] == merchant_id and e["lane"] == matter.lane]
-    closed = [e for e in same if e["closed_at"] is not None and set(e["issues"]) & set(read.reading.issues)]
-    if matter.original is None and closed and _cosine(read.terms, closed[0]) >= _COPY_COSINE / 2:
+    closed = [e for e in same if e["closed_at"] is not None and _is_same_dispute(read, e)]
+    if matter.original is None and closed:
         say("R2", earlier=str(closed[0]["id"]), cosine=round(_cosine(read.terms, closed[0]), 3))
     elif matter.original is None and same:
         say("R3", earlier=[str(e["id"]) for e in same[:10]])
@@ -408,6 +412,34 @@ def _findings(
     if agent is not None:
         say("agent", filed_by=str(agent.complainant_id), on_behalf_of=[str(p.complainant_id) for p in linked if p is not agent])
     return found
+
+
+def _is_same_dispute(read: ReadLetter, other: Any) -> bool:
+    """With the same merchant: the same problem in much the same words, or the same goods on the same day."""
+    if set(other["issues"]) & set(read.reading.issues) and _cosine(read.terms, other) >= _COPY_COSINE / 2:
+        return True
+    day, product = read.letter.body.event_date, read.product_token
+    return day is not None and other["event_on"] == day and product is not None and other["product_token"] == product
+
+
+def _limits(house: House, matter: _Matter, letter: Letter) -> list[dict[str, Any]]:
+    """Limitation that may have run out, for a person to judge: three years to complain (Art. 16(4)), the penalty law's two or five."""
+    on, event_on = local_day(letter.received_at), letter.body.event_date
+    if letter.history or event_on is None or matter.facts is None or on < calendar.CLOCKS_FROM:
+        return []
+    if matter.lane == "complaint":
+        limit = clocks.time_bar(house.calendar, on, event_on=event_on, mode=house.settings.due_mode)
+        doubtful = False
+    elif matter.lane == "report":
+        # That nobody was hurt is not known from silence: then it is said to be open.
+        harm = True if matter.facts.harm in ("medium", "high") else None
+        limit = clocks.penalty_limit(house.calendar, on, act_on=event_on, harm=harm)
+        doubtful = limit.expired == "unknown" and limit.expires_on is not None
+    else:
+        return []
+    if limit.expired != "yes" and not doubtful:
+        return []
+    return [{"code": "time_bar" if matter.lane == "complaint" else "penalty_limit", "evidence": limit.as_json()}]
 
 
 def _facts(matter: _Matter, read: ReadLetter, odr: directories.OdrStatus, earlier: Sequence[Any]) -> Facts:
@@ -508,17 +540,18 @@ def _rows(
                 }
             )  # fmt: skip
         if copy:
-            reasons = [
+            copied = [
                 {
                     "text": "与此前收到的投诉为同一事项，合并办理，不另行起算期限",
                     "legal_basis": "《市场监督管理投诉举报处理办法》第十四条、第十六条第二项",
                 }
             ]
-            decided = Decided("none", "R1", reasons, [], None, "one_person")
+            decided = Decided("none", "R1", copied, [], None, "one_person")
+        reasons = [*decided.reasons, *_asides(letter, resolved, matter.lane)]
         rows["decision"].append(
             {
                 "id": new_id(), "matter_id": matter.id, "kind": "initial", "decided_at": now, "actor": "triage", "track": track,
-                "rule": decided.rule, "reasons": decided.reasons, "facts": facts.as_json(),
+                "rule": decided.rule, "reasons": reasons, "facts": facts.as_json(),
                 "evidence": {
                     "people": [{"role": p.role, "complainant_id": p.complainant_id, "joined": p.evidence["joined"]} for p in linked],
                     "incident": {"incident_id": matter.incident.incident_id, "joined": matter.incident.evidence["joined"]}
@@ -542,17 +575,32 @@ def _rows(
         )  # fmt: skip
         if live:
             rows["gate"] += [
-                {"matter_id": matter.id, "track": decided.track, "name": g.name, "state": g.state, "actor": "portal" if g.state != "open" else None,
+                {"matter_id": matter.id, "track": track_of, "name": g.name, "state": g.state, "actor": "portal" if g.state != "open" else None,
                  "at": now if g.state != "open" else None, "basis": g.basis}
-                for g in decided.gates
+                for track_of, g in (*((decided.track, g) for g in decided.gates), *decided.left)
             ]  # fmt: skip
             key = {"complaint": "complaint.accept", "report": "clue.verify"}.get(matter.lane)
             if key and received_on >= calendar.CLOCKS_FROM:
                 due = calendar.due(house.calendar, key, received_on, mode=house.settings.due_mode)
                 rows["clock"].append(clocks.clock_row(new_id(), matter.id, due, letter.received_at))
+            if letter.channel == HOTLINE and matter is matters[0] and received_on >= calendar.CLOCKS_FROM:
+                due = calendar.due(house.calendar, "hotline12345.reply", received_on, mode=house.settings.due_mode)
+                rows["clock"].append(clocks.clock_row(new_id(), matter.id, due, letter.received_at))
         for found in matter.findings or ():
             rows["finding"].append({"id": new_id(), "matter_id": matter.id, **found})
     return rows
+
+
+def _asides(letter: Letter, resolved: Sequence[Resolved], lane: str) -> list[Mapping[str, Any]]:
+    """What bears on the matter whatever its track."""
+    said: list[Mapping[str, Any]] = []
+    if letter.history:
+        text = "历史记录，只用于统计分析和关联，不起算期限、不派件"
+        said.append({"text": text, "legal_basis": law.cite(law.ORDER_121, 38)})
+    if lane == "complaint" and resolved and resolved[0].written.platform:
+        text = "被投诉人为平台内经营者：由平台公示地址或者平台经营者住所地处理，未公示或者联系不上的由平台经营者住所地处理"
+        said.append({"text": text, "legal_basis": law.cite(law.ORDER_121, 13, 2)})
+    return said
 
 
 def _first_state(matter: _Matter, letter: Letter) -> str:

@@ -481,8 +481,10 @@ class _Reading:
             self._one_of(path, raw, "fact", [f.name for f in FIELDS.values() if f.type == "maybe"], into, label)
         references = self._provenance(path, raw, into, label)
         gates.append(into)
-        states = {value: Gate(label, state, basis) for value, state in ((None, "open"), (True, "passed"), (False, "failed"))}
-        said = {"text": basis, "legal_basis": cite(references), "references": references}
+        legal = cite(references)
+        shown = f"{basis}（{legal}）" if legal else basis
+        states = {value: Gate(label, state, shown) for value, state in ((None, "open"), (True, "passed"), (False, "failed"))}
+        said = {"text": basis, "legal_basis": legal, "references": references}
         return track, GateRule(label, basis, into.get("fact"), said, states)
 
     def _fallback(self, path: Path, raw: dict[str, Any], fallbacks: list[dict[str, Any]]) -> Fallback:

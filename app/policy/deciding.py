@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.errors import Invalid
-from app.policy.language import CAUSES, TERMINATE, TRACK_LABELS, Decided, Facts, Policy, Row
+from app.policy.language import CAUSES, TERMINATE, TRACK_LABELS, Decided, Facts, Gate, Policy, Row
 
 
 def decide(policy: Policy, facts: Facts) -> Decided:
     """Total and deterministic: every fact sheet gets exactly one track."""
     row = match(policy, facts)
     reasons = [row.said]
+    left: list[tuple[str, Gate]] = []
     track = row.track
     while (
         (why := _stopped(policy, track, facts))
@@ -19,11 +20,16 @@ def decide(policy: Policy, facts: Facts) -> Decided:
     ):
         text = f"{TRACK_LABELS[track]}的前提未满足（{why['text']}），转为建议{TRACK_LABELS[down.to]}"
         reasons.append({**why, "text": text})
+        left += [(track, gate) for gate in _gates(policy, track, facts) if gate.state == "failed"]
         track = down.to
     reasons += [note.said for note in policy.notes if _holds(note, facts)]
-    gates = [g.states[None if g.fact is None else getattr(facts, g.fact)] for g in policy.gates.get(track, ())]
     down = policy.fallbacks.get((track, "gate_failed"))
-    return Decided(track, row.id, reasons, gates, down.to if down and down.to != TERMINATE else None, row.sign)
+    after = down.to if down and down.to != TERMINATE else None
+    return Decided(track, row.id, reasons, _gates(policy, track, facts), after, row.sign, left)
+
+
+def _gates(policy: Policy, track: str, facts: Facts) -> list[Gate]:
+    return [g.states[None if g.fact is None else getattr(facts, g.fact)] for g in policy.gates.get(track, ())]
 
 
 def track_of(policy: Policy, facts: Facts) -> tuple[str, str]:

@@ -160,7 +160,7 @@ class Gate:
 @dataclass(frozen=True, slots=True)
 class Decided:
     """reasons: [{text, legal_basis, references}] in Chinese: the row's, then one per fall-back, then the notes.
-    alternative: the track a failed gate or term would lead to."""
+    alternative: the track a failed gate or term would lead to. left: (track, gate) of the failed gates of tracks it fell from."""
 
     track: str
     rule: str
@@ -168,6 +168,7 @@ class Decided:
     gates: list[Gate]
     alternative: str | None
     sign: str
+    left: Sequence[tuple[str, Gate]] = ()
 
 
 @dataclass(frozen=True, slots=True)
