@@ -234,7 +234,9 @@ def levels(matter: Features, profile: Profile) -> tuple[dict[str, str], str | No
     if matter.product is not None and profile.products:
         found["product"] = f"{who}/{_share(matter.product, profile.products)}"
     if matter.places and profile.places:
-        found["place"] = f"{who}/{'same' if same_place else 'other'}"
+        # Where both say which city, a name is one of many towns'; where neither does, the writer thinks it tells enough.
+        told = "" if matter.city and profile.cities else "/no city"
+        found["place"] = f"{who}/{'same' if same_place else 'other'}{told}"
     if matter.city and profile.cities:
         found["city"] = f"{who}/{_where(matter.city, profile.cities)}"
     if matter.district and profile.districts:
