@@ -225,7 +225,7 @@ async def _decide_again(
         gates=[] if track == "none" else decided.gates,
     )  # fmt: skip
     if track != "none" and matter["state"] not in cases.CLOSED:
-        rank, due_at = priority(facts, track), await _due_at(connection, matter_id)
+        rank, due_at = priority(facts, track), await cases.next_due(connection, matter_id)
         urgent_at = work.urgent_at(due_at, matter["received_at"], rank)
         moved = await work.reroute(
             connection, matter_id, track, principal.subject, priority=rank, due_at=due_at, urgent_at=urgent_at
@@ -235,17 +235,10 @@ async def _decide_again(
     return track
 
 
-async def _due_at(connection: Connection, matter_id: uuid.UUID) -> datetime | None:
-    due: datetime | None = await connection.fetchval(
-        "SELECT min(due_at) FROM clock WHERE matter_id = $1 AND stopped_at IS NULL AND paused_at IS NULL", matter_id
-    )
-    return due
-
-
 async def _enqueue(connection: Connection, matter_id: uuid.UUID, queue: str, matter: Any, rank: int) -> None:
     item = {
         "matter_id": matter_id, "queue_id": queue, "district": matter["district"], "skill": None, "priority": rank,
-        "due_at": await _due_at(connection, matter_id), "received_at": matter["received_at"],
+        "due_at": await cases.next_due(connection, matter_id), "received_at": matter["received_at"],
     }  # fmt: skip
     await work.enqueue(connection, [item])
 
