@@ -453,7 +453,7 @@ async def ask_gate(
     return row is not None
 
 
-async def note(connection: Connection, matter_id: uuid.UUID, act: str, *, actor: str, at: datetime, note: str | None) -> None:
+async def remark(connection: Connection, matter_id: uuid.UUID, act: str, *, actor: str, at: datetime, note: str | None) -> None:
     """Something in a matter's history that leaves its state as it is."""
     await connection.execute(
         "INSERT INTO state_change (matter_id, state, actor, authority, at, note, act) SELECT id, state, $2, 'bureau', $3, $4, $5 FROM matter "
@@ -469,11 +469,11 @@ async def next_due(connection: Connection, matter_id: uuid.UUID) -> datetime | N
     return due
 
 
-async def press(connection: Connection, matter_id: uuid.UUID, act: str, *, actor: str, at: datetime, note_: str | None) -> None:
+async def press(connection: Connection, matter_id: uuid.UUID, act: str, *, actor: str, at: datetime, note: str | None) -> None:
     """Urged 催办 by the complainant, or supervised 督办 from above: counted, and in the history."""
     column = {"urge": "urged", "supervise": "supervised"}[act]
     await connection.execute(f"UPDATE matter SET {column} = {column} + 1 WHERE id = $1", matter_id)
-    await note(connection, matter_id, act, actor=actor, at=at, note=note_)
+    await remark(connection, matter_id, act, actor=actor, at=at, note=note)
 
 
 # -- what people read

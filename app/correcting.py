@@ -7,11 +7,26 @@ can be undone as a whole."""
 import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from app import audit, calendar, cases, clocks, codes, complainants, deliveries, incidents, intake, merchants, policy, runs, work
+from app import (
+    audit,
+    calendar,
+    cases,
+    clocks,
+    codes,
+    complainants,
+    deliveries,
+    incidents,
+    intake,
+    merchants,
+    policy,
+    rerouting,
+    runs,
+    work,
+)
 from app.calendar import local_day
 from app.codes import region_name
 from app.database import Connection
@@ -202,11 +217,9 @@ async def _decide_again(
     last = await connection.fetchrow(
         "SELECT facts, law, parameters FROM decision WHERE matter_id = $1 ORDER BY decided_at DESC, id DESC LIMIT 1", matter_id
     )
-    known = {f.name for f in fields(Facts)}
-    stored = {k: v for k, v in last["facts"].items() if k in known} if last else {}
     dangers = [(d["type"], d["severity"]) for d in after["dangers"]]
     facts = replace(
-        Facts(**{"lane": lane, "kind": kind, **stored}), lane=lane, kind=kind,
+        Facts.from_stored({"lane": lane, "kind": kind, **(last["facts"] if last else {})}), lane=lane, kind=kind,
         **signals(dangers, goods=after["goods"], issues=matter["issues"]),
     )  # fmt: skip
     current = policy.in_force(house.policies, local_day(now), matter["district"])
@@ -224,14 +237,12 @@ async def _decide_again(
         },
         gates=[] if track == "none" else decided.gates,
     )  # fmt: skip
-    if track != "none" and matter["state"] not in cases.CLOSED:
-        rank, due_at = priority(facts, track), await cases.next_due(connection, matter_id)
-        urgent_at = work.urgent_at(due_at, matter["received_at"], rank)
-        moved = await work.reroute(
-            connection, matter_id, track, principal.subject, priority=rank, due_at=due_at, urgent_at=urgent_at
-        )
-        if not moved:
-            await _enqueue(connection, matter_id, track, matter, rank)
+    if (
+        track != "none"
+        and matter["state"] not in cases.CLOSED
+        and not await rerouting.place(connection, matter, track, facts, principal.subject)
+    ):
+        await _enqueue(connection, matter_id, track, matter, priority(facts, track))
     return track
 
 

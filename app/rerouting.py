@@ -3,7 +3,7 @@ proposed anew, with history and notice. What somebody works on, what was delegat
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -17,7 +17,6 @@ from app.triage import House, priority
 LEVELS = ("none", "watch", "group", "major", "harm")
 # Handed to others already: they are told, and decide.
 _ELSEWHERE = frozenset({"settling", "delegated"})
-_ORDER = {"t1": 1, "t2": 2, "t3": 3}
 
 
 def level(people: int, harm: bool, thresholds: Mapping[str, float]) -> int:
@@ -108,14 +107,10 @@ async def decide_anew(
     )
     if last is None:
         return False
-    known = {f.name for f in fields(Facts)}
-    stored = {k: v for k, v in last["facts"].items() if k in known}
-    facts = replace(
-        Facts(**{"lane": matter["lane"], "kind": matter["kind"], **stored}), **{k: v for k, v in changed.items() if k in known}
-    )  # fmt: skip
+    facts = replace(Facts.from_stored({"lane": matter["lane"], "kind": matter["kind"], **last["facts"]}), **changed)
     current: Policy = policy.in_force(house.policies, local_day(now), matter["district"])
     decided = policy.decide(current, facts)
-    if _ORDER.get(decided.track, 0) <= _ORDER.get(matter["track"], 0):
+    if policy.LADDER[decided.track] <= policy.LADDER[matter["track"]]:
         return False
     elsewhere = matter["state"] in _ELSEWHERE and cause == "incident_grew"
     if elsewhere or await work.leased(connection, matter["id"]):
@@ -135,15 +130,17 @@ async def decide_anew(
         gates=decided.gates,
         left=decided.left,
     )  # fmt: skip
-    await cases.note(connection, matter["id"], cause, actor=actor, at=now, note=reason["text"])
-    due_at = await cases.next_due(connection, matter["id"])
-    rank = priority(facts, decided.track)
-    await work.reroute(
-        connection, matter["id"], decided.track, actor, priority=rank, due_at=due_at,
-        urgent_at=work.urgent_at(due_at, matter["received_at"], rank),
-    )  # fmt: skip
+    await cases.remark(connection, matter["id"], cause, actor=actor, at=now, note=reason["text"])
+    await place(connection, matter, decided.track, facts, actor)
     await deliveries.announce(connection, [(matter["id"], "matter.rerouted", {"track": decided.track, "cause": cause})])
     return True
+
+
+async def place(connection: Connection, matter: Any, track: str, facts: Facts, actor: str) -> bool:
+    """The matter's work where its track, its facts and its clocks put it now. False: it never had any."""
+    rank, due_at = priority(facts, track), await cases.next_due(connection, matter["id"])
+    urgent_at = work.urgent_at(due_at, matter["received_at"], rank)
+    return await work.reroute(connection, matter["id"], track, actor, priority=rank, due_at=due_at, urgent_at=urgent_at)
 
 
 _REASONS = {

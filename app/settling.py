@@ -134,7 +134,7 @@ async def reject(
         approval, matter = await _waiting(connection, approval_id, principal, lanes, own=True)
         await cases.end_approval(connection, approval_id, "rejected", by=principal.subject, at=moment, reason=reason)
         if approval["kind"] == "sample":
-            await cases.press(connection, matter["id"], "supervise", actor=principal.subject, at=moment, note_=reason)
+            await cases.press(connection, matter["id"], "supervise", actor=principal.subject, at=moment, note=reason)
         await audit.record(
             connection, principal.subject, f"reject_{approval['act']}", "matter", [matter["id"]], lane=matter["lane"]
         )
@@ -149,7 +149,7 @@ async def press(
     async with house.database.transaction() as connection:
         matter = await _held(connection, matter_id, principal, lanes)
         cases.require_open(matter)
-        await cases.press(connection, matter_id, act, actor=principal.subject, at=moment, note_=note)
+        await cases.press(connection, matter_id, act, actor=principal.subject, at=moment, note=note)
         await deliveries.announce(connection, [(matter_id, f"matter.{act}d", {})])
         await audit.record(connection, principal.subject, act, "matter", [matter_id], lane=matter["lane"])
 
