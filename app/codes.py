@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -151,6 +151,14 @@ def _gazetteer() -> _Gazetteer:
     return _Gazetteer(
         AhoCorasick(words, matchkind=MatchKind.LeftmostLongest), [(frozenset(found[w][0]), found[w][1]) for w in words], names
     )
+
+
+def common_region(codes: Collection[str]) -> str:
+    """The narrowest place that holds all of them: what the codes of a province, city or district begin with; "" where there is none."""
+    if not codes:
+        return ""
+    first, last = min(codes), max(codes)
+    return next((first[:n] for n in (6, 4, 2) if first[:n] == last[:n]), "")
 
 
 def region_name(code: str | None) -> str | None:

@@ -21,6 +21,7 @@ from app import (
     deliveries,
     incidents,
     intake,
+    law,
     merchants,
     policy,
     rerouting,
@@ -214,28 +215,23 @@ async def _decide_again(
     house: House, connection: Connection, matter_id: uuid.UUID, matter: Any, lane: str, kind: str, after: Mapping[str, Any],
     reading: Mapping[str, Any], principal: Principal, now: datetime,
 ) -> str:  # fmt: skip
-    last = await connection.fetchrow(
-        "SELECT facts, law, parameters FROM decision WHERE matter_id = $1 ORDER BY decided_at DESC, id DESC LIMIT 1", matter_id
-    )
+    last = await rerouting.last_decision(connection, matter)
     dangers = [(d["type"], d["severity"]) for d in after["dangers"]]
     facts = replace(
-        Facts.from_stored({"lane": lane, "kind": kind, **(last["facts"] if last else {})}), lane=lane, kind=kind,
+        last.facts if last else Facts.from_stored({}), lane=lane, kind=kind,
         **signals(dangers, goods=after["goods"], issues=matter["issues"]),
     )  # fmt: skip
-    current = policy.in_force(house.policies, local_day(now), matter["district"])
+    current = house.policy_at(matter["district"], now)
     decided = policy.decide(current, facts)
-    track = decided.track if not matter["history"] and matter["copy_of"] is None else "none"
-    corrected = {"text": "工作人员更正了来件的识别结果，据此重新分流", "legal_basis": "《个人信息保护法》第二十四条"}
-    await cases.decide_again(
-        connection,
-        {
-            "id": new_id(), "matter_id": matter_id, "kind": "correction", "decided_at": now, "actor": principal.subject, "track": track,
-            "rule": decided.rule, "reasons": [corrected, *decided.reasons], "facts": facts.as_json(),
-            "evidence": {"dangers": after["dangers"], "corrected": {"kind": kind, "goods": after["goods"], "problem": after["problem"]}},
-            "alternative": decided.alternative, "sign": decided.sign, "policy_hash": current.hash,
-            "law": last["law"] if last else calendar.law_of(local_day(matter["received_at"])), "parameters": reading.get("versions", {}),
-        },
-        gates=[] if track == "none" else decided.gates,
+    if matter["history"] or matter["copy_of"] is not None:
+        decided = replace(decided, track="none")
+    track = decided.track
+    corrected = {"text": "工作人员更正了来件的识别结果，据此重新分流", "legal_basis": law.cite(law.PIPL, 24)}
+    await rerouting.record(
+        connection, matter, current, facts, decided, kind="correction", reason=corrected,
+        evidence={"dangers": after["dangers"], "corrected": {"kind": kind, "goods": after["goods"], "problem": after["problem"]}},
+        law=last.law if last else calendar.law_of(local_day(matter["received_at"])), parameters=reading.get("versions", {}),
+        actor=principal.subject, now=now,
     )  # fmt: skip
     if (
         track != "none"

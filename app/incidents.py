@@ -6,13 +6,14 @@ otherwise, so a thousand complaints on one incident don't queue for one row.
 
 import struct
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
 from app import runs
+from app.codes import common_region
 from app.database import STAGE_INCIDENT, Connection, lock, to_array, to_json
 from app.errors import NotFound
 from app.identity import new_id
@@ -382,6 +383,7 @@ SELECT im.incident_id,
   count(DISTINCT cm.complainant_id) FILTER (WHERE m.lane = 'complaint') AS people,
   count(DISTINCT cm.complainant_id) AS people_all,
   count(DISTINCT im.matter_id) FILTER (WHERE m.lane = 'complaint' AND cm.complainant_id IS NULL) AS unidentified,
+  coalesce(array_agg(DISTINCT m.district) FILTER (WHERE m.lane = 'complaint'), '{}') AS districts,
   coalesce(bool_or(m.lane <> 'report' AND EXISTS (
     SELECT 1 FROM jsonb_array_elements(m.reading -> 'dangers') AS d
     WHERE d ->> 'severity' = 'high' AND d ->> 'type' IN ('injury', 'death', 'food_poisoning', 'poison', 'explosion')
@@ -399,26 +401,32 @@ async def uncounted(connection: Connection, limit: int) -> list[uuid.UUID]:
     return [r["id"] for r in rows]
 
 
-async def recount(connection: Connection, incident_ids: Sequence[uuid.UUID], thresholds: Mapping[str, float]) -> None:
-    """Distinct people, harm, and the state they make: single, watch, open (many people, or somebody was hurt). Closed stays closed."""
+async def recount(
+    connection: Connection, incident_ids: Sequence[uuid.UUID], thresholds_of: Callable[[str], Mapping[str, float]]
+) -> None:  # fmt: skip
+    """Distinct people, districts, harm, and the state they make: single, watch, open (many people, or somebody was hurt). Closed stays
+    closed. One that outgrew what its matters were routed for is marked as grown. thresholds_of: of a place, here what the codes of all
+    its districts begin with."""
     versions = await connection.fetch(
         "SELECT id, version FROM incident WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE", list(incident_ids)
     )
     version_of = {r["id"]: r["version"] for r in versions}
     for row in await connection.fetch(_COUNTS, list(incident_ids)):
         counted = row["people"] + (1 if row["unidentified"] else 0)
-        grown = counted >= thresholds["cluster.group"] or row["harm"]
-        state = "open" if grown else "watch" if counted >= thresholds["cluster.watch"] else "single"
+        thresholds = thresholds_of(common_region(row["districts"]))
+        many = counted >= thresholds["cluster.group"] or row["harm"]
+        state = "open" if many else "watch" if counted >= thresholds["cluster.watch"] else "single"
         await connection.execute(
-            "UPDATE incident SET people_complaints = $2, people_all = $3, unidentified = $4, complaints = $5, harm = $8, "
+            "UPDATE incident SET people_complaints = $2, people_all = $3, unidentified = $4, complaints = $5, harm = $8, districts = $9, "
+            "grown = $2 > greatest(routed_people, 1) OR ($9 > routed_districts AND $2 > 1) OR ($8 AND NOT routed_harm), "
             "state = CASE WHEN state = 'closed' THEN state ELSE $6 END, counted_version = $7 WHERE id = $1",
             row["incident_id"], row["people"], row["people_all"], row["unidentified"], row["matters"], state,
-            version_of.pop(row["incident_id"]), row["harm"],
+            version_of.pop(row["incident_id"]), row["harm"], len(row["districts"]),
         )  # fmt: skip
     # Of nobody any more.
     await connection.execute(
-        "UPDATE incident SET people_complaints = 0, people_all = 0, unidentified = 0, complaints = 0, harm = false, "
-        "counted_version = version WHERE id = ANY($1)",
+        "UPDATE incident SET people_complaints = 0, people_all = 0, unidentified = 0, complaints = 0, harm = false, districts = 0, "
+        "grown = false, counted_version = version WHERE id = ANY($1)",
         list(version_of),
     )
 

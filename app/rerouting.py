@@ -3,42 +3,40 @@ proposed anew, with history and notice. What somebody works on, what was delegat
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from app import audit, baselines, calendar, cases, clocks, deliveries, policy, work
 from app.calendar import local_day
+from app.codes import common_region
 from app.database import Connection
 from app.identity import new_id
-from app.policy import Facts, Policy
+from app.policy import Decided, Facts, Policy
 from app.triage import House, priority
 
-LEVELS = ("none", "watch", "group", "major", "harm")
 # Handed to others already: they are told, and decide.
 _ELSEWHERE = frozenset({"settling", "delegated"})
 
 
-def level(people: int, harm: bool, thresholds: Mapping[str, float]) -> int:
-    """How grave an incident is by number, an index of LEVELS. Harm is above all."""
-    if harm:
-        return 4
-    return sum(people >= thresholds[name] for name in ("cluster.watch", "cluster.group", "cluster.major"))
+def outgrew(incident: Mapping[str, Any], thresholds: Mapping[str, float]) -> bool:
+    """Whether its matters are to be looked at again under a place's thresholds: a number was reached since they were last routed, another
+    district joined, somebody was hurt; or it is larger by a tenth and was no more than usual then."""
+    people, before = incident["people_complaints"], incident["routed_people"]
+    if incident["harm"] and not incident["routed_harm"]:
+        return True
+    if people < thresholds["cluster.watch"]:
+        return False
+    if any(before < thresholds[name] <= people for name in ("cluster.watch", "cluster.group", "cluster.major")):
+        return True
+    if incident["routed_districts"] < thresholds["cluster.major_districts"] <= incident["districts"]:
+        return True
+    return incident["excess"] is False and people >= 1.1 * before
 
 
-_GROWN = """
-SELECT id, people_complaints, harm, routed FROM incident
-WHERE (people_complaints > 1 OR harm) AND routed < 4 AND merged_into IS NULL AND state <> 'closed'
-  AND routed < CASE WHEN harm THEN 4 WHEN people_complaints >= $3 THEN 3 WHEN people_complaints >= $2 THEN 2 WHEN people_complaints >= $1 THEN 1 ELSE 0 END
-ORDER BY id LIMIT $4
-"""
+_GROWN = "SELECT id FROM incident WHERE grown AND merged_into IS NULL AND state <> 'closed' ORDER BY id LIMIT $1"
 _MEMBERS = """
-SELECT m.*, w.state AS work, w.id AS item, i.districts FROM incident_membership im JOIN matter m ON m.id = im.matter_id
-LEFT JOIN work_item w ON w.matter_id = m.id
-CROSS JOIN LATERAL (
-  SELECT count(DISTINCT o.district) AS districts FROM incident_membership om JOIN matter o ON o.id = om.matter_id
-  WHERE om.incident_id = im.incident_id AND om.valid_to IS NULL AND o.lane = 'complaint'
-) AS i
+SELECT m.* FROM incident_membership im JOIN matter m ON m.id = im.matter_id
 WHERE im.incident_id = $1 AND im.valid_to IS NULL AND im.is_primary AND m.lane = 'complaint' AND NOT m.history AND m.copy_of IS NULL
   AND NOT m.state = ANY($2) ORDER BY m.id
 """
@@ -52,40 +50,41 @@ SELECT 1 FROM matter WHERE id IN (
 
 
 async def follow_growth(house: House, now: datetime, *, limit: int = 20) -> int:
-    """Incidents that crossed a threshold since their matters were last routed; gives how many matters got another track or a flag."""
-    thresholds = policy.in_force(house.policies, local_day(now), house.settings.jurisdiction).thresholds
+    """Incidents that grew since their matters were last routed; gives how many matters got another track or a flag."""
     async with house.database.connection() as connection:
-        grown = await connection.fetch(
-            _GROWN, *(int(thresholds[n]) for n in ("cluster.watch", "cluster.group", "cluster.major")), limit
-        )
+        grown = [r["id"] for r in await connection.fetch(_GROWN, limit)]
     touched = 0
-    for row in grown:
+    for incident_id in grown:
         async with house.database.transaction() as connection:
-            touched += await _follow(house, connection, row["id"], thresholds, now)
+            touched += await _follow(house, connection, incident_id, now)
     return touched
 
 
-async def _follow(
-    house: House, connection: Connection, incident_id: uuid.UUID, thresholds: Mapping[str, float], now: datetime
-) -> int:  # fmt: skip
+async def _follow(house: House, connection: Connection, incident_id: uuid.UUID, now: datetime) -> int:
     # Matters before their incident, as a person who corrects one locks them.
     await connection.execute(_HOLD_MEMBERS, incident_id)
     incident = await connection.fetchrow("SELECT * FROM incident WHERE id = $1 FOR NO KEY UPDATE", incident_id)
-    reached = level(incident["people_complaints"], incident["harm"], thresholds)
-    if reached <= incident["routed"]:
+    if not incident["grown"]:
         return 0  # somebody else was quicker
-    excess, figures = await baselines.exceeds(
-        connection, incident_id, incident["people_complaints"], probability=baselines.probability(thresholds)
-    )
-    await connection.execute("UPDATE incident SET routed = $2, excess = $3 WHERE id = $1", incident_id, reached, excess)
     members = await connection.fetch(_MEMBERS, incident_id, sorted(cases.CLOSED))
+    places = {m["district"] for m in members}
+    if not any(outgrew(incident, house.policy_at(place, now).thresholds) for place in places):
+        await connection.execute("UPDATE incident SET grown = false WHERE id = $1", incident_id)
+        return 0
+    thresholds = house.policy_at(common_region(places), now).thresholds
+    people, harm = incident["people_complaints"], incident["harm"]
+    excess, figures = await baselines.exceeds(connection, incident_id, people, probability=baselines.probability(thresholds))
+    await connection.execute(
+        "UPDATE incident SET grown = false, routed_people = people_complaints, routed_districts = districts, routed_harm = harm, excess = $2 "
+        "WHERE id = $1",
+        incident_id, excess,
+    )  # fmt: skip
+    changed = {
+        "incident_people": people, "incident_excess": excess, "incident_harm": "high" if harm else "none", "incident_districts": incident["districts"],
+    }  # fmt: skip
+    evidence = {"incident_id": str(incident_id), **changed, "base_rate": figures}
     touched = 0
     for matter in members:
-        changed = {
-            "incident_people": incident["people_complaints"], "incident_excess": excess, "incident_harm": "high" if incident["harm"] else "none",
-            "incident_districts": matter["districts"],
-        }  # fmt: skip
-        evidence = {"incident_id": str(incident_id), "level": LEVELS[reached], "base_rate": figures}
         touched += await decide_anew(house, connection, matter, changed, cause="incident_grew", evidence=evidence, now=now)
     if touched:
         await audit.record(connection, "worker", "incident_grew", "incident", [incident_id])
@@ -101,14 +100,11 @@ async def decide_anew(
     A track never gets lighter this way: what is grave already stays with whoever was to have it. The matter must be held or its
     incident locked by the caller.
     """
-    last = await connection.fetchrow(
-        "SELECT facts, law, parameters, track FROM decision WHERE matter_id = $1 ORDER BY decided_at DESC, id DESC LIMIT 1",
-        matter["id"],
-    )
+    last = await last_decision(connection, matter)
     if last is None:
         return False
-    facts = replace(Facts.from_stored({"lane": matter["lane"], "kind": matter["kind"], **last["facts"]}), **changed)
-    current: Policy = policy.in_force(house.policies, local_day(now), matter["district"])
+    facts = replace(last.facts, **changed)
+    current = house.policy_at(matter["district"], now)
     decided = policy.decide(current, facts)
     if policy.LADDER[decided.track] <= policy.LADDER[matter["track"]]:
         return False
@@ -119,21 +115,51 @@ async def decide_anew(
             await deliveries.announce(connection, [(matter["id"], "matter.flagged", {"cause": cause, "proposed": decided.track})])
         return flagged
     reason = {"text": _REASONS[cause], "legal_basis": decided.reasons[0]["legal_basis"]}
-    await cases.decide_again(
-        connection,
-        {
-            "id": new_id(), "matter_id": matter["id"], "kind": "reroute", "decided_at": now, "actor": actor, "track": decided.track,
-            "rule": decided.rule, "reasons": [reason, *decided.reasons], "facts": facts.as_json(), "evidence": {"cause": cause, **evidence},
-            "alternative": decided.alternative, "sign": decided.sign, "policy_hash": current.hash, "law": last["law"],
-            "parameters": last["parameters"],
-        },
-        gates=decided.gates,
-        left=decided.left,
+    await record(
+        connection, matter, current, facts, decided, kind="reroute", reason=reason, evidence={"cause": cause, **evidence}, law=last.law,
+        parameters=last.parameters, actor=actor, now=now,
     )  # fmt: skip
     await cases.remark(connection, matter["id"], cause, actor=actor, at=now, note=reason["text"])
     await place(connection, matter, decided.track, facts, actor)
     await deliveries.announce(connection, [(matter["id"], "matter.rerouted", {"track": decided.track, "cause": cause})])
     return True
+
+
+@dataclass(frozen=True, slots=True)
+class Last:
+    """What stands of a matter's last decision when it is decided again. law: the rule set, which the date of receipt picked."""
+
+    facts: Facts
+    law: str
+    parameters: Mapping[str, Any]
+
+
+async def last_decision(connection: Connection, matter: Any) -> Last | None:
+    row = await connection.fetchrow(
+        "SELECT facts, law, parameters FROM decision WHERE matter_id = $1 ORDER BY decided_at DESC, id DESC LIMIT 1", matter["id"]
+    )
+    if row is None:
+        return None
+    facts = Facts.from_stored({"lane": matter["lane"], "kind": matter["kind"], **row["facts"]})
+    return Last(facts, row["law"], row["parameters"])
+
+
+async def record(
+    connection: Connection, matter: Any, current: Policy, facts: Facts, decided: Decided, *, kind: str, reason: Mapping[str, Any],
+    evidence: Mapping[str, Any], law: str, parameters: Mapping[str, Any], actor: str, now: datetime,
+) -> None:  # fmt: skip
+    """A decision after the first, with its gates and those it left. reason: why the matter was decided again, before the policy's own."""
+    track = decided.track
+    await cases.decide_again(
+        connection,
+        {
+            "id": new_id(), "matter_id": matter["id"], "kind": kind, "decided_at": now, "actor": actor, "track": track, "rule": decided.rule,
+            "reasons": [reason, *decided.reasons], "facts": facts.as_json(), "evidence": evidence, "alternative": decided.alternative,
+            "sign": decided.sign, "policy_hash": current.hash, "law": law, "parameters": parameters,
+        },
+        gates=decided.gates if track != "none" else [],
+        left=decided.left if track != "none" else [],
+    )  # fmt: skip
 
 
 async def place(connection: Connection, matter: Any, track: str, facts: Facts, actor: str) -> bool:
@@ -164,7 +190,7 @@ async def follow_refusal(
 
 
 _RUN_OUT = """
-SELECT m.id, m.track, c.key, c.started_at, c.due_on FROM clock c JOIN matter m ON m.id = c.matter_id
+SELECT m.id, m.track, m.district, c.key, c.started_at, c.due_on FROM clock c JOIN matter m ON m.id = c.matter_id
 WHERE c.stopped_at IS NULL AND NOT m.history AND NOT m.state = ANY($1) AND (
   (m.track = 't1' AND c.key = 'complaint.accept' AND c.due_on <= $2) OR (m.track = 't1' AND c.key = 'odr.settle' AND c.due_on < $3)
   OR (m.track = 't2' AND c.key = 'complaint.mediate' AND c.started_at < $4)
@@ -177,13 +203,17 @@ async def follow_terms(house: House, now: datetime, *, limit: int = 200) -> int:
     """Settlement online that has not come about in its time, and delegated mediation late in its sixty days, are proposed the next track:
     the first ten working days after receipt or two before acceptance must be decided, the second on the day the policy names."""
     today = local_day(now)
-    days = policy.in_force(house.policies, today, house.settings.jurisdiction).thresholds.get("mediate.fallback", 45)
+    # The earliest day any place names; each matter waits for its own place's.
+    earliest = min(house.policy_at(p.jurisdiction, now).thresholds.get("mediate.fallback", 45) for p in house.policies)
     async with house.database.connection() as connection:
         rows = await connection.fetch(
-            _RUN_OUT, sorted(cases.CLOSED), today + timedelta(days=14), today, now - timedelta(days=days), limit
+            _RUN_OUT, sorted(cases.CLOSED), today + timedelta(days=14), today, now - timedelta(days=earliest), limit
         )
     touched = 0
     for row in rows:
+        fallback = house.policy_at(row["district"], now).thresholds.get("mediate.fallback", 45)
+        if row["key"] == "complaint.mediate" and now - row["started_at"] <= timedelta(days=fallback):
+            continue
         if row["key"] == "complaint.accept" and today < _settled_by(house, local_day(row["started_at"]), row["due_on"]):
             continue
         async with house.database.transaction() as connection:

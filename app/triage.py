@@ -112,6 +112,12 @@ class House:
             self.brands_from = await load_brands(connection, self.reader.brands, self.brands_from)
             self.scale = await complainants.load_scale(connection, self.scale.parameters)
 
+    def policy_at(self, place: str | None, now: datetime) -> Policy:
+        """The policy in force on that day at a place: a district, the common beginning of several, or None. What lies outside the
+        deployment's jurisdiction, or nowhere, is decided by the deployment's own."""
+        home = self.settings.jurisdiction
+        return policy.in_force(self.policies, local_day(now), place if place and place.startswith(home) else home)
+
     async def keep_fresh(self, every_seconds: float = 30) -> None:
         """Runs until cancelled. A refresh that fails leaves the last state in force."""
         while True:
@@ -258,8 +264,7 @@ async def _triage(house: House, connection: Connection, read: ReadLetter, now: d
     odr = await directories.odr_status(connection, resolved[0].usccs, local_day(now)) if resolved else directories.OdrStatus(None)
 
     matters = [_Matter(new_id(), n, lane) for n, lane in enumerate(read.lanes, 1)]
-    policies = house.policies
-    current = policy.in_force(policies, local_day(now), read.district or house.settings.jurisdiction)
+    current = house.policy_at(read.district, now)
     first: _Matter = matters[0]
     for matter in matters:
         matter.original = _copied(read, merchant_id, earlier, matter.lane)
@@ -654,7 +659,7 @@ async def open_for_human(house: House, connection: Connection, letter_id: uuid.U
     received_on = local_day(row["received_at"])
     matter_id = new_id()
     history = row["history"]
-    current = policy.in_force(house.policies, local_day(now), house.settings.jurisdiction)
+    current = house.policy_at(None, now)
     due = None
     if not history and received_on >= calendar.CLOCKS_FROM:
         due = calendar.due(house.calendar, "complaint.accept", received_on, mode=house.settings.due_mode)

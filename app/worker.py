@@ -15,7 +15,6 @@ from app import (
     complainants,
     deliveries,
     incidents,
-    policy,
     portraits,
     redating,
     regrouping,
@@ -24,7 +23,7 @@ from app import (
     wording,
     work,
 )  # fmt: skip
-from app.calendar import SHANGHAI, local_day
+from app.calendar import SHANGHAI
 from app.triage import House, triage_waiting
 
 _IDLE_SECONDS = 0.5
@@ -98,7 +97,7 @@ async def step(house: House) -> bool:
 
 async def fold(house: House, *, limit: int = 50) -> int:
     """Waiting members into profiles, people counted anew."""
-    thresholds = policy.in_force(house.policies, local_day(datetime.now(UTC)), house.settings.jurisdiction).thresholds
+    now = datetime.now(UTC)
     async with house.database.connection() as connection:
         waiting = await incidents.unfolded(connection, limit)
     for incident_id in waiting:
@@ -108,8 +107,9 @@ async def fold(house: House, *, limit: int = 50) -> int:
         grown = await incidents.uncounted(connection, limit)
         before = await portraits.sizes(connection, grown, titled=True)
         if grown:
-            await incidents.recount(connection, grown, thresholds)
-        for incident_id in portraits.outgrown(before, await portraits.sizes(connection, grown), thresholds["cluster.watch"]):
+            await incidents.recount(connection, grown, lambda place: house.policy_at(place, now).thresholds)
+        watched = house.policy_at(None, now).thresholds["cluster.watch"]
+        for incident_id in portraits.outgrown(before, await portraits.sizes(connection, grown), watched):
             try:
                 async with connection.transaction():
                     await portraits.tell(connection, house.vault, house.reader, incident_id)

@@ -37,9 +37,13 @@ incident = Table(
     Column("merged_into", Uuid, ForeignKey("incident.id")),
     # Somebody was hurt or many were put at risk: open whatever the number.
     Column("harm", Boolean, nullable=False, server_default=text("false")),
-    # The gravest level by which its matters were routed (app.rerouting.LEVELS), and whether it was more than its merchant's usual rate.
-    Column("routed", SmallInteger, nullable=False, server_default=text("0")),
+    # How large it was when its matters were last routed by its size, whether that was more than its merchant's usual rate, and whether
+    # it has grown since: a queue for the worker.
+    Column("routed_people", Integer, nullable=False, server_default=text("0")),
+    Column("routed_districts", SmallInteger, nullable=False, server_default=text("0")),
+    Column("routed_harm", Boolean, nullable=False, server_default=text("false")),
     Column("excess", Boolean),
+    Column("grown", Boolean, nullable=False, server_default=text("false")),
     # A person closed or named it, or said what belongs to it: nothing automatic moves its members.
     Column("closed_by", Text),
     Column("titled_by", Text),
@@ -51,6 +55,7 @@ incident = Table(
     Column("people_complaints", Integer, nullable=False),
     Column("people_all", Integer, nullable=False),
     Column("unidentified", Integer, nullable=False),
+    Column("districts", SmallInteger, nullable=False, server_default=text("0")),
     document("profile"),
     # Raised with every fold: a profile read before another's fold must not overwrite it.
     Column("version", Integer, nullable=False),
@@ -62,7 +67,7 @@ incident = Table(
     CheckConstraint("scope IN ('shop', 'merchant', 'chain', 'area', 'lot')", name="scope"),
     Index("ix_incident_last_at", "last_at"),
     Index("ix_incident_recurrence_of", "recurrence_of", postgresql_where=text("recurrence_of IS NOT NULL")),
-    Index("ix_incident_many", "id", postgresql_where=text("(people_complaints > 1 OR harm) AND routed < 4")),
+    Index("ix_incident_grown", "id", postgresql_where=text("grown")),
     Index("ix_incident_uncounted", "id", postgresql_where=text("version <> counted_version")),
     info=KEEP,
 )

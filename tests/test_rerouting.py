@@ -4,9 +4,9 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from app import baselines, calendar, rerouting, settling, work, worker
+from app import baselines, calendar, codes, policy, rerouting, settling, work, worker
 from app.calendar import local_day
-from app.database import Connection
+from app.database import Connection, to_json
 from app.identity import Principal, new_id
 from app.intake import Complaint
 from app.triage import House, receive_and_triage
@@ -54,7 +54,7 @@ async def test_the_first_complaints_follow_when_their_incident_grows(house: Hous
     await turn(house)
     async with house.database.connection() as connection:
         moved, flagged = await told(connection, free), await told(connection, held)
-        incident = await connection.fetchrow("SELECT routed, excess FROM incident")
+        incident = await connection.fetchrow("SELECT routed_people, excess, grown FROM incident")
         note = await connection.fetchval("SELECT note FROM state_change WHERE matter_id = $1 AND act = 'incident_grew'", free)
     assert (moved["track"], moved["queue_id"], moved["decisions"], list(moved["flags"])) == (
         "t2",
@@ -66,11 +66,74 @@ async def test_the_first_complaints_follow_when_their_incident_grows(house: Hous
     assert "门槛" in note
     assert (flagged["track"], flagged["queue_id"], list(flagged["flags"])) == ("t1", "t1", ["incident_grew:t2"])
     assert "matter.flagged" in flagged["events"]
-    assert tuple(incident) == (1, True)
+    assert tuple(incident) == (3, True, False)
     await turn(house)  # once is enough
     async with house.database.connection() as connection:
         assert (await told(connection, free))["decisions"] == ["initial", "reroute"]
         assert list((await told(connection, held))["flags"]) == ["incident_grew:t2"]
+
+
+async def test_each_place_has_thresholds_of_its_own(house: House) -> None:
+    """Two complaints are few in the province, enough for the district that watches from two on; its incident's state says so too."""
+    place = {
+        "format": 2,
+        "name": "武昌",
+        "jurisdiction": "420106",
+        "valid_from": "2026-01-01",
+        "thresholds": {"cluster.watch": 2},
+    }
+    narrow = policy.parse(place)
+    async with house.database.transaction() as connection:
+        await connection.execute(
+            "INSERT INTO policy (hash, name, jurisdiction, content, author) VALUES ($1, $2, $3, $4, 'test')", narrow.hash, narrow.name,
+            narrow.jurisdiction, to_json(narrow.content),
+        )  # fmt: skip
+    house.policies = [narrow, *house.policies]
+    matters = [await post(house, n, BROKEN + "。" * n) for n in range(2)]
+    await turn(house)
+    async with house.database.connection() as connection:
+        assert [(await told(connection, m))["track"] for m in matters] == ["t2", "t2"]
+        assert await connection.fetchval("SELECT state FROM incident") == "watch"
+
+
+async def test_another_district_is_growth_too(house: House) -> None:
+    """Four of one district at watch; that the fourth lives elsewhere makes no difference, that he bought elsewhere does."""
+    here = [await post(house, n, BROKEN + "。" * n) for n in range(3)]
+    await turn(house)
+    async with house.database.connection() as connection:
+        assert [(await told(connection, m))["track"] for m in here] == ["t2", "t2", "t2"]
+        # The same shop's second counter, in another district: as a person would have corrected it.
+        await connection.execute("UPDATE incident SET version = version + 1")
+        await connection.execute("UPDATE matter SET district = '420111' WHERE id = $1", here[2])
+    await turn(house)
+    async with house.database.connection() as connection:
+        assert [(await told(connection, m))["track"] for m in here] == ["t3", "t3", "t3"]
+        assert tuple(await connection.fetchrow("SELECT routed_people, routed_districts, districts, grown FROM incident")) == (
+            3,
+            2,
+            2,
+            False,
+        )
+
+
+def test_growth_is_what_crosses_a_number_or_passes_the_usual() -> None:
+    at = policy.parse(codes.shipped("policy")).thresholds
+    quiet = {
+        "people_complaints": 4,
+        "routed_people": 3,
+        "districts": 1,
+        "routed_districts": 1,
+        "harm": False,
+        "routed_harm": False,
+        "excess": True,
+    }
+    assert not rerouting.outgrew(quiet, at)
+    assert rerouting.outgrew({**quiet, "people_complaints": 5}, at)
+    assert rerouting.outgrew({**quiet, "harm": True}, at)
+    assert rerouting.outgrew({**quiet, "districts": 2}, at)
+    assert rerouting.outgrew({**quiet, "excess": False}, at)
+    assert not rerouting.outgrew({**quiet, "excess": False, "people_complaints": 21, "routed_people": 20}, at)
+    assert not rerouting.outgrew({**quiet, "people_complaints": 2, "routed_people": 0, "districts": 2}, at)
 
 
 async def test_a_number_that_is_usual_for_a_merchant_is_no_excess(house: House) -> None:
