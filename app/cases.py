@@ -43,7 +43,7 @@ _DESK = ("intake", "mediator", "supervisor")
 @dataclass(frozen=True, slots=True)
 class Act:
     """sources: states it may start from; target: the state it makes, None: none. grounds: of which one must be named. consents: gates
-    that must have passed. person: a natural person's alone. basis: (law, article, paragraph or None) of each article it stands on."""
+    (track, name) that must have passed: a word given to one way is none to another. person: a natural person's alone. basis: (law, article, paragraph or None) of each article it stands on."""
 
     label: str
     lanes: tuple[str, ...]
@@ -52,7 +52,7 @@ class Act:
     roles: tuple[str, ...]
     basis: tuple[tuple[str, int, int | None], ...]
     grounds: tuple[str, ...] = ()
-    consents: tuple[str, ...] = ()
+    consents: tuple[tuple[str, str], ...] = ()
     person: bool = True
 
     @property
@@ -94,18 +94,21 @@ def _o121(*articles: int) -> tuple[tuple[str, int, int | None], ...]:
     return tuple((law.ORDER_121, a, None) for a in articles)
 
 
-_BOTH_SIDES = ("consumer_consent", "merchant_consent")
+def _both_sides(track: str) -> tuple[tuple[str, str], ...]:
+    return (track, "consumer_consent"), (track, "merchant_consent")
+
+
 ACTS: dict[str, Act] = {
     "ask_material": Act("要求补正材料", ("complaint",), frozenset({"pending_acceptance"}), "pending_material", _DESK, _o121(10)),
     "accept": Act("受理", ("complaint",), WAITING, "accepted", _DESK, _o121(15)),
     "refuse": Act("不予受理", ("complaint",), WAITING, "not_accepted", _DESK, _o121(16), REFUSAL_GROUNDS),
     "settle": Act(
         "线上和解", ("complaint",), WAITING | {"accepted"}, "settling", _DESK, _o121(6, 18),
-        consents=("consumer_choice", "odr_enterprise"),
+        consents=(("t1", "consumer_choice"), ("t1", "odr_enterprise")),
     ),
-    "delegate": Act("委托调解", ("complaint",), frozenset({"accepted", "mediating"}), "delegated", _DESK, _o121(19), consents=_BOTH_SIDES),
+    "delegate": Act("委托调解", ("complaint",), frozenset({"accepted", "mediating"}), "delegated", _DESK, _o121(19), consents=_both_sides("t2")),
     "mediate": Act(
-        "组织调解", ("complaint",), frozenset({"accepted", "settling", "delegated"}), "mediating", _DESK, _o121(18), consents=_BOTH_SIDES
+        "组织调解", ("complaint",), frozenset({"accepted", "settling", "delegated"}), "mediating", _DESK, _o121(18), consents=_both_sides("t3")
     ),
     "appraise": Act("鉴定、检测", ("complaint",), frozenset({"mediating", "delegated"}), "appraising", _DESK, _o121(22)),
     "suspend": Act("中止调解（回避）", ("complaint",), frozenset({"mediating"}), "suspended", _DESK, _o121(21)),
@@ -228,13 +231,16 @@ async def move(
         await clocks.stop_clocks(connection, matter_id, at=at, by=state, actor=actor)
 
 
-async def set_gate(connection: Connection, matter_id: uuid.UUID, name: str, state: str, *, actor: str, at: datetime) -> bool:
-    """False when the matter has no such gate open. A gate that was decided is not decided again here."""
-    row = await connection.fetchrow(
-        "UPDATE gate SET state = $3, actor = $4, at = $5 WHERE matter_id = $1 AND name = $2 AND state = 'open' RETURNING name",
-        matter_id, name, state, actor, at,
+async def set_gate(
+    connection: Connection, matter_id: uuid.UUID, name: str, state: str, *, actor: str, at: datetime, track: str | None = None
+) -> list[str]:  # fmt: skip
+    """The tracks whose open gate of that name it decided, of one track or of all. A gate that was decided is not decided again here."""
+    rows = await connection.fetch(
+        "UPDATE gate SET state = $3, actor = $4, at = $5 WHERE matter_id = $1 AND name = $2 AND state = 'open' AND track = coalesce($6, track) "
+        "RETURNING track",
+        matter_id, name, state, actor, at, track,
     )  # fmt: skip
-    return row is not None
+    return [r["track"] for r in rows]
 
 
 async def rewrite_reading(
@@ -430,25 +436,25 @@ async def signers(connection: Connection, matter_id: uuid.UUID, act: str) -> lis
     return list(found or ())
 
 
-async def gates_of(connection: Connection, matter_id: uuid.UUID) -> dict[str, str]:
-    """name -> state, over all tracks the matter was proposed for: a consent given once is given."""
-    rows = await connection.fetch("SELECT name, state FROM gate WHERE matter_id = $1", matter_id)
-    rank = {"open": 0, "failed": 1, "passed": 2}
-    found: dict[str, str] = {}
-    for row in rows:
-        if rank[row["state"]] >= rank[found.get(row["name"], "open")]:
-            found[row["name"]] = row["state"]
-    return found
+async def gates_of(connection: Connection, matter_id: uuid.UUID) -> dict[tuple[str, str], str]:
+    """(track, name) -> state, over all tracks the matter was proposed for."""
+    rows = await connection.fetch("SELECT track, name, state FROM gate WHERE matter_id = $1", matter_id)
+    return {(r["track"], r["name"]): r["state"] for r in rows}
+
+
+async def was_accepted(connection: Connection, matter_id: uuid.UUID) -> bool:
+    """On whatever track: that holds on all."""
+    return any(state == "passed" for (_, name), state in (await gates_of(connection, matter_id)).items() if name == "accepted")
 
 
 async def ask_gate(
-    connection: Connection, matter_id: uuid.UUID, name: str, state: str, *, actor: str, at: datetime, basis: str
+    connection: Connection, matter_id: uuid.UUID, track: str, name: str, state: str, *, actor: str, at: datetime, basis: str
 ) -> bool:
-    """A side's word on something its track did not ask for yet. False where that word was given before."""
+    """A side's word on what another track than the matter's asks. False where that word was given before."""
     row = await connection.fetchrow(
-        "INSERT INTO gate (matter_id, track, name, state, actor, at, basis) SELECT id, track, $2, $3, $4, $5, $6 FROM matter WHERE id = $1 "
-        "AND NOT EXISTS (SELECT 1 FROM gate g WHERE g.matter_id = $1 AND g.name = $2) RETURNING name",
-        matter_id, name, state, actor, at, basis,
+        "INSERT INTO gate (matter_id, track, name, state, actor, at, basis) VALUES ($1, $2, $3, $4, $5, $6, $7) "
+        "ON CONFLICT DO NOTHING RETURNING name",
+        matter_id, track, name, state, actor, at, basis,
     )  # fmt: skip
     return row is not None
 

@@ -231,7 +231,7 @@ async def follow_terms(house: House, now: datetime, *, limit: int = 200) -> int:
 
 async def _end_settling(connection: Connection, matter: Any, now: datetime) -> Any:
     """What was with an ODR enterprise is the bureau's again: to be accepted, or accepted as it was."""
-    accepted = (await cases.gates_of(connection, matter["id"])).get("accepted") == "passed"
+    accepted = await cases.was_accepted(connection, matter["id"])
     await cases.move(
         connection, matter["id"], "accepted" if accepted else "pending_acceptance", actor="worker", at=now, note=_REASONS["term_ran_out"]
     )  # fmt: skip

@@ -216,15 +216,18 @@ async def _require_consents(connection: Connection, matter: Any, wanted: cases.A
     if not wanted.consents:
         return
     gates = await cases.gates_of(connection, matter["id"])
-    if absent := [name for name in wanted.consents if gates.get(name) != "passed"]:
-        told = "、".join(f"{_CONSENTS[name]}{'已被拒绝' if gates.get(name) == 'failed' else '尚未取得'}" for name in absent)
-        raise Conflict(f"{wanted.label}: {told} ({', '.join(absent)})")
+    if absent := [gate for gate in wanted.consents if gates.get(gate) != "passed"]:
+        told = "、".join(f"{_CONSENTS[gate]}{'已被拒绝' if gates.get(gate) == 'failed' else '尚未取得'}" for gate in absent)
+        raise Conflict(f"{wanted.label}: {told} ({', '.join(name for _, name in absent)})")
 
 
 _CONSENTS = {
-    "consumer_consent": "投诉人同意", "merchant_consent": "被投诉人同意", "consumer_choice": "消费者选择线上和解",
-    "odr_enterprise": "被投诉人为在册ODR企业",
+    ("t1", "consumer_choice"): "消费者选择线上和解", ("t1", "odr_enterprise"): "被投诉人为在册ODR企业",
+    ("t2", "consumer_consent"): "投诉人同意委托调解", ("t2", "merchant_consent"): "被投诉人同意委托调解",
+    ("t3", "consumer_consent"): "投诉人同意调解", ("t3", "merchant_consent"): "被投诉人同意调解",
 }  # fmt: skip
+# What a side says its word to, and the track whose gate it is.
+CONSENTS_TO = {"settlement": "t1", "delegation": "t2", "mediation": "t3"}
 
 
 def _drawn(matter_id: uuid.UUID, share: float) -> bool:
@@ -420,12 +423,18 @@ async def withdraw(
         await audit.record(connection, principal.subject, "withdraw", "letter", [letter_id], lane="complaint")
 
 
+_ASKED_BEFORE = {"t2": 19, "t3": 18}
+
+
 async def consent(
-    house: House, letter_id: uuid.UUID, principal: Principal, *, party: str, agrees: bool, at: datetime | None = None
+    house: House, letter_id: uuid.UUID, principal: Principal, *, party: str, agrees: bool, to: str | None = None, at: datetime | None = None
 ) -> list[str]:  # fmt: skip
-    """A side's yes or no to what its matter proposes, as a fact with who and when. Gives the gates it decided."""
+    """A side's yes or no to what its matter proposes, as a fact with who and when. Gives the gates it decided. to: settlement online,
+    delegation (Art. 19) or mediation by the bureau (Art. 18), which may be said before the track asks; None: whatever the matter's track asks."""
     gates = {"consumer": ("consumer_consent", "consumer_choice"), "merchant": ("merchant_consent",)}[party]
+    track = CONSENTS_TO[to] if to else None
     now = at or datetime.now(UTC)
+    state = "passed" if agrees else "failed"
     decided = []
     async with house.database.transaction() as connection:
         rows = await connection.fetch(
@@ -436,18 +445,18 @@ async def consent(
                 continue
             matter = await cases.hold(connection, row["id"])
             for gate in gates:
-                if await cases.set_gate(
-                    connection, row["id"], gate, "passed" if agrees else "failed", actor=principal.subject, at=now
+                if tracks := await cases.set_gate(
+                    connection, row["id"], gate, state, actor=principal.subject, at=now, track=track
                 ):
                     decided.append(gate)
-                    if not agrees:
+                    if not agrees and matter["track"] in tracks:
                         await rerouting.follow_refusal(house, connection, matter, gate, now=now, actor=principal.subject)
             # A side may say so before its track asks: what the matter becomes later finds the word given.
-            if not decided and party == "merchant" and await cases.ask_gate(
-                connection, row["id"], "merchant_consent", "passed" if agrees else "failed", actor=principal.subject, at=now,
-                basis=f"被投诉人是否同意调解（{law.cite(law.ORDER_121, 18)}、{law.cite(law.ORDER_121, 19)}）",
-            ):  # fmt: skip
-                decided.append("merchant_consent")
+            if not decided and (track in _ASKED_BEFORE or (track is None and party == "merchant")):
+                asked, name = track or "t3", f"{party}_consent"
+                basis = f"{_CONSENTS[asked, name]}（{law.cite(law.ORDER_121, _ASKED_BEFORE[asked])}）"
+                if await cases.ask_gate(connection, row["id"], asked, name, state, actor=principal.subject, at=now, basis=basis):
+                    decided.append(name)
         if not decided:
             raise Conflict("nothing in this letter waits for that consent")
         await audit.record(connection, principal.subject, "consent", "letter", [letter_id], lane="complaint")

@@ -50,11 +50,11 @@ async def put(house: House, matter_id: uuid.UUID, state: str, *, lane: str | Non
         if state == "verifying":
             await connection.execute("UPDATE clock SET stopped_at = NULL WHERE matter_id = $1 AND key = 'clue.verify'", matter_id)
         await connection.execute("UPDATE approval SET state = 'lapsed' WHERE matter_id = $1 AND state = 'open'", matter_id)
-        for gate in ("consumer_choice", "odr_enterprise", "consumer_consent", "merchant_consent"):
+        for track, gate in {gate for act in cases.ACTS.values() for gate in act.consents}:
             await connection.execute(
-                "INSERT INTO gate (matter_id, track, name, state, basis) VALUES ($1, 't1', $2, 'passed', '') "
+                "INSERT INTO gate (matter_id, track, name, state, basis) VALUES ($1, $2, $3, 'passed', '') "
                 "ON CONFLICT (matter_id, track, name) DO UPDATE SET state = 'passed'",
-                matter_id, gate,
+                matter_id, track, gate,
             )  # fmt: skip
 
 
@@ -289,3 +289,22 @@ def test_every_act_says_by_which_law() -> None:
         assert all(cases.cite_ground(ground) != ground for ground in wanted.grounds)
         assert wanted.target is None or wanted.target in cases.STATE_LABELS
         assert wanted.sources <= set(cases.STATE_LABELS)
+
+
+async def test_a_word_to_delegation_is_none_to_mediation(client: Client) -> None:
+    """Art. 19 and Art. 18 are two consents: each refusal is a fact of its own, and neither stands for the other."""
+    posted = (await client.post("portal", "/v1/complaints", complaint("w1"))).json()
+    one, consent = posted["matters"][0]["id"], f"/v1/complaints/{posted['id']}/consent"
+    await client.post("intake", f"/v1/matters/{one}/accept")
+    for party, who in (("consumer", "portal"), ("merchant", "intake")):
+        said = await client.post(who, consent, {"party": party, "agrees": True, "to": "delegation"})
+        assert (said.status_code, said.json()["gates"]) == (200, [f"{party}_consent"])
+    assert (await client.post("mediator", f"/v1/matters/{one}/mediate")).status_code == 409
+    assert (await client.post("mediator", f"/v1/matters/{one}/delegate")).json()["state"] == "delegated"
+    await client.post("portal", consent, {"party": "consumer", "agrees": True, "to": "mediation"})
+    no = await client.post("intake", consent, {"party": "merchant", "agrees": False, "to": "mediation"})
+    assert no.json()["state"] == "failed"
+    again = await client.post("intake", consent, {"party": "merchant", "agrees": True, "to": "mediation"})
+    assert again.status_code == 409
+    refused = await client.post("mediator", f"/v1/matters/{one}/mediate")
+    assert "被投诉人同意调解已被拒绝" in refused.json()["detail"]

@@ -302,7 +302,9 @@ class Run:
             case "withdraw":
                 return await settling.withdraw(house, letter_id, who, reason=act.get("note"), at=at)
             case "consent":
-                return await settling.consent(house, letter_id, who, party=act["party"], agrees=act["agrees"], at=at)
+                return await settling.consent(
+                    house, letter_id, who, party=act["party"], agrees=act["agrees"], to=act.get("to"), at=at
+                )
             case "finish":
                 return await self._finish(act, who, at)
             case _:

@@ -416,6 +416,7 @@ class Consent(BaseModel):
 
     party: Literal["consumer", "merchant"]
     agrees: StrictBool
+    to: Literal["settlement", "delegation", "mediation"] | None = None
 
 
 @router.post("/{complaint_id}/withdraw")
@@ -442,8 +443,9 @@ async def post_supplement(house: InHouse, principal: Caller, complaint_id: uuid.
 
 @router.post("/{complaint_id}/consent")
 async def post_consent(house: InHouse, principal: Caller, complaint_id: uuid.UUID, body: Consent) -> Response:
-    """A side agrees or refuses what the track proposes. The merchant's consent is recorded by the intake desk."""
+    """A side agrees or refuses: settlement online, delegation to a mediation body (Art. 19), mediation by the bureau (Art. 18); without `to`
+    whatever the track proposes. A word to one is none to another. The merchant's consent is recorded by the intake desk."""
     principal.require(*(("portal", "intake") if body.party == "consumer" else ("intake",)))
     await _visible(house, complaint_id, principal)
-    gates = await settling.consent(house, complaint_id, principal, party=body.party, agrees=body.agrees)
+    gates = await settling.consent(house, complaint_id, principal, party=body.party, agrees=body.agrees, to=body.to)
     return answer({"complaint_id": complaint_id, "gates": gates, "state": "passed" if body.agrees else "failed"})
