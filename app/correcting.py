@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app import (
+    acts,
     audit,
     calendar,
     cases,
@@ -165,7 +166,7 @@ def _as_corrected(matter: Any, wanted: Correction) -> dict[str, Any]:
 
 async def _require_untouched(connection: Connection, matter: Any, kind: str) -> None:
     if not matter["history"] and matter["state"] not in _UNTOUCHED:
-        raise Conflict(f"kind: the matter is {cases.STATE_LABELS[matter['state']]}; a legal act on it can't be read away")
+        raise Conflict(f"kind: the matter is {acts.STATE_LABELS[matter['state']]}; a legal act on it can't be read away")
     if await connection.fetchval("SELECT count(*) FROM matter WHERE letter_id = $1", matter["letter_id"]) > 1:
         raise Conflict("kind: the letter was split in two matters; finish the one that is none")
 
@@ -239,7 +240,7 @@ async def _decide_again(
     )  # fmt: skip
     if (
         track != "none"
-        and matter["state"] not in cases.CLOSED
+        and matter["state"] not in acts.CLOSED
         and not await rerouting.place(connection, matter, track, facts, principal.subject)
     ):
         await _enqueue(connection, matter_id, track, matter, priority(facts, track))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from app import audit, baselines, calendar, cases, clocks, deliveries, policy, work
+from app import acts, audit, baselines, calendar, cases, clocks, deliveries, policy, work
 from app.calendar import local_day
 from app.database import Connection
 from app.identity import new_id
@@ -78,7 +78,7 @@ async def _follow(
         connection, incident_id, incident["people_complaints"], probability=baselines.probability(thresholds)
     )
     await connection.execute("UPDATE incident SET routed = $2, excess = $3 WHERE id = $1", incident_id, reached, excess)
-    members = await connection.fetch(_MEMBERS, incident_id, sorted(cases.CLOSED))
+    members = await connection.fetch(_MEMBERS, incident_id, sorted(acts.CLOSED))
     touched = 0
     for matter in members:
         changed = {
@@ -180,7 +180,7 @@ async def follow_terms(house: House, now: datetime, *, limit: int = 200) -> int:
     days = policy.in_force(house.policies, today, house.settings.jurisdiction).thresholds.get("mediate.fallback", 45)
     async with house.database.connection() as connection:
         rows = await connection.fetch(
-            _RUN_OUT, sorted(cases.CLOSED), today + timedelta(days=14), today, now - timedelta(days=days), limit
+            _RUN_OUT, sorted(acts.CLOSED), today + timedelta(days=14), today, now - timedelta(days=days), limit
         )
     touched = 0
     for row in rows:
@@ -188,7 +188,7 @@ async def follow_terms(house: House, now: datetime, *, limit: int = 200) -> int:
             continue
         async with house.database.transaction() as connection:
             matter = await cases.hold(connection, row["id"])
-            if matter["track"] != row["track"] or matter["state"] in cases.CLOSED:
+            if matter["track"] != row["track"] or matter["state"] in acts.CLOSED:
                 continue
             if matter["state"] == "settling":
                 matter = await _end_settling(connection, matter, now)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from app import audit, calendar, cases, clocks, deliveries, documents, law, rerouting, templates, work
+from app import acts, audit, calendar, cases, clocks, deliveries, documents, law, rerouting, templates, work
 from app.calendar import local_day
 from app.database import Connection, to_json
 from app.errors import Conflict, Forbidden, Invalid, NotFound
@@ -61,11 +61,11 @@ async def perform(
     house: House, matter_id: uuid.UUID, principal: Principal, act: str, *, lanes: Sequence[str], ground: str | None = None,
     reason: str | None = None, detail: Mapping[str, Any] | None = None, at: datetime | None = None,
 ) -> Done:  # fmt: skip
-    """A legal act of cases.ACTS on a matter. Where the law or the bureau wants further signatures it waits as an approval instead."""
+    """A legal act of acts.ACTS on a matter. Where the law or the bureau wants further signatures it waits as an approval instead."""
     moment = at or datetime.now(UTC)
     async with house.database.transaction() as connection:
         matter = await _held(connection, matter_id, principal, lanes)
-        wanted = cases.require(act, matter, ground)
+        wanted = acts.require(act, matter, ground)
         principal.require(*wanted.roles)
         if wanted.person:
             _natural(principal)
@@ -75,7 +75,7 @@ async def perform(
         signed = Signed(act, ground, reason, detail or {}, [principal.subject], moment)
         _check_detail(signed)
         await _require_sixty_days(connection, matter_id, ground, moment)
-        signing = cases.signing(act, ground)
+        signing = acts.signing(act, ground)
         if signing.persons > 1:
             approval_id = new_id()
             fresh = await cases.propose(
@@ -107,7 +107,7 @@ async def approve(
             await cases.end_approval(connection, approval_id, "done", by=principal.subject, at=moment)
             await audit.record(connection, principal.subject, "sample_checked", "matter", [matter["id"]], lane=matter["lane"])
             return Done(matter["id"], approval["act"], matter["state"])
-        wanted = cases.require(approval["act"], matter, approval["ground"])
+        wanted = acts.require(approval["act"], matter, approval["ground"])
         principal.require(*wanted.roles)
         await _require_sixty_days(connection, matter["id"], approval["ground"], moment)
         signers = [*approval["signed_by"], principal.subject]
@@ -161,7 +161,7 @@ async def draft_ends(house: House, now: datetime, *, limit: int = 500) -> int:
         for matter_id in ending:
             await cases.propose(
                 connection, new_id(), matter_id, kind="clock", act="terminate", ground="23(1)(5)", reason="自受理之日起六十日内未能达成调解协议",
-                detail={}, persons=cases.signing("terminate", "23(1)(5)").persons, signed_by=[], at=now,
+                detail={}, persons=acts.signing("terminate", "23(1)(5)").persons, signed_by=[], at=now,
             )  # fmt: skip
     return len(ending)
 
@@ -209,10 +209,10 @@ async def _require_sixty_days(connection: Connection, matter_id: uuid.UUID, grou
         "SELECT due_on FROM clock WHERE matter_id = $1 AND key = 'complaint.mediate' AND stopped_at IS NULL", matter_id
     )
     if due_on is not None and local_day(at) <= due_on:
-        raise Conflict(f"{cases.cite_ground(ground)}: the term runs until {due_on}; before that another ground is needed")
+        raise Conflict(f"{acts.cite_ground(ground)}: the term runs until {due_on}; before that another ground is needed")
 
 
-async def _require_consents(connection: Connection, matter: Any, wanted: cases.Act) -> None:
+async def _require_consents(connection: Connection, matter: Any, wanted: acts.Act) -> None:
     if not wanted.consents:
         return
     gates = await cases.gates_of(connection, matter["id"])
@@ -234,9 +234,9 @@ def _drawn(matter_id: uuid.UUID, share: float) -> bool:
 
 async def _carry_out(house: House, connection: Connection, matter: Any, signed: Signed) -> str:
     """The act itself, all who must sign having signed. Gives the state it made."""
-    act, actor, matter_id = cases.ACTS[signed.act], signed.signers[-1], matter["id"]
+    act, actor, matter_id = acts.ACTS[signed.act], signed.signers[-1], matter["id"]
     state = act.target or matter["state"]
-    basis = cases.cite_ground(signed.ground) if signed.ground else act.cited
+    basis = acts.cite_ground(signed.ground) if signed.ground else act.cited
     more = _ALSO.get((signed.act, signed.ground)) or _ALSO.get((signed.act, None))
     note = "；".join(part for part in (basis, more and f"{more[0]}：{law.cite(law.ORDER_121, *more[1])}", signed.reason) if part)
     if act.target is not None:
@@ -258,10 +258,10 @@ async def _carry_out(house: House, connection: Connection, matter: Any, signed: 
             "INSERT INTO finding (id, matter_id, code, evidence) VALUES ($1, $2, 'ART17', $3)", new_id(), matter_id,
             to_json({"factors": list(signed.detail["factors"]), "reason": signed.reason, "signed_by": list(signed.signers)}),
         )  # fmt: skip
-    if state in cases.CLOSED:
+    if state in acts.CLOSED:
         await cases.lapse_approvals(connection, matter_id, by=actor, at=signed.at)
         await work.close_item(connection, matter_id, signed.act, actor)
-        if signed.act in ("terminate", "transfer_police") and matter["state"] in cases.MEDIATION:
+        if signed.act in ("terminate", "transfer_police") and matter["state"] in acts.MEDIATION:
             await _start(house, connection, matter, "complaint.terminate_notice", signed.at)
     if signed.act in _FORMS:
         await _draw(house, connection, matter_id, _FORMS[signed.act], signed)
@@ -365,7 +365,7 @@ async def finish(
         if outcome not in _BY_LANE[matter["lane"]]:
             raise Invalid.field("outcome", f"for this matter it must be one of {', '.join(sorted(_BY_LANE[matter['lane']]))}")
         state, ground = OUTCOMES[outcome]
-        if state == "terminated" and matter["state"] in cases.WAITING:
+        if state == "terminated" and matter["state"] in acts.WAITING:
             await _carry_out(house, connection, matter, Signed("accept", None, None, {}, [principal.subject], moment))
         await cases.move(
             connection, matter_id, state, actor=principal.subject, at=moment, note=f"{ground}{'；' + note if note else ''}",
@@ -375,7 +375,7 @@ async def finish(
         if state == "terminated":
             ended = Signed("terminate", _GROUNDS[outcome], note, {}, [principal.subject], moment)
             await _draw(house, connection, matter_id, _FORMS["terminate"], ended)
-        if state == "terminated" or (state == "withdrawn" and matter["state"] in cases.MEDIATION):
+        if state == "terminated" or (state == "withdrawn" and matter["state"] in acts.MEDIATION):
             await _start(house, connection, matter, "complaint.terminate_notice", moment)
         await deliveries.announce(connection, [(matter_id, "matter.finished", {"outcome": outcome, "state": state})])
         await audit.record(connection, principal.subject, "finish", "matter", [matter_id], lane=matter["lane"])
@@ -399,21 +399,21 @@ async def withdraw(
         rows = await connection.fetch(
             "SELECT id, lane, state FROM matter WHERE letter_id = $1 AND lane = 'complaint' ORDER BY id", letter_id
         )
-        open_ones = [r for r in rows if r["state"] not in cases.CLOSED]
+        open_ones = [r for r in rows if r["state"] not in acts.CLOSED]
         if not open_ones:
             raise Conflict("there is no open complaint to withdraw in this letter")
         for row in open_ones:
             matter = await cases.hold(connection, row["id"])
             cases.require_open(matter)
             # What was accepted already is a mediation that ends (Art. 23(1)(1)).
-            ended = cases.cite_ground("23(1)(1)") if matter["state"] in cases.MEDIATION else None
+            ended = acts.cite_ground("23(1)(1)") if matter["state"] in acts.MEDIATION else None
             note = "；".join(part for part in (ended, reason) if part) or None
             await cases.move(
                 connection, row["id"], "withdrawn", actor=principal.subject, at=now, outcome="withdrawn", note=note, act="withdraw",
                 signed_by=[principal.subject],
             )  # fmt: skip
             await cases.lapse_approvals(connection, row["id"], by=principal.subject, at=now)
-            if matter["state"] in cases.MEDIATION:  # what was accepted is ended, and both sides are told
+            if matter["state"] in acts.MEDIATION:  # what was accepted is ended, and both sides are told
                 await _start(house, connection, matter, "complaint.terminate_notice", now)
             await work.close_item(connection, row["id"], "withdrawn", principal.subject)
             await deliveries.announce(connection, [(row["id"], "matter.withdrawn", {})])
@@ -432,7 +432,7 @@ async def consent(
             "SELECT id, state FROM matter WHERE letter_id = $1 AND lane = 'complaint' ORDER BY id", letter_id
         )
         for row in rows:
-            if row["state"] in cases.CLOSED:
+            if row["state"] in acts.CLOSED:
                 continue
             matter = await cases.hold(connection, row["id"])
             for gate in gates:

@@ -17,6 +17,7 @@ from typing import Any
 import asyncpg
 
 from app import (
+    acts,
     baselines,
     calendar,
     cases,
@@ -523,7 +524,7 @@ def _rows(
                 "event_on": letter.body.event_date, "received_at": letter.received_at,
                 "event_at": letter.event_at, "history": letter.history, "merchant_id": resolved[0].merchant_id if resolved else None,
                 "copy_of": matter.original["id"] if copy else None, "state": state, "authority": "platform" if letter.history else "bureau",
-                "as_of": now, "track": track, "closed_at": now if state in cases.CLOSED else None,
+                "as_of": now, "track": track, "closed_at": now if state in acts.CLOSED else None,
             }
         )  # fmt: skip
         rows["party"] += [{"matter_id": matter.id, "record_id": p.record_id, "role": p.role} for p in linked]

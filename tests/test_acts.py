@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app import cases, settling
+from app import acts, cases, settling
 from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.identity import Principal
 from app.intake import Complaint
@@ -45,7 +45,7 @@ async def put(house: House, matter_id: uuid.UUID, state: str, *, lane: str | Non
     async with house.database.transaction() as connection:
         await connection.execute(
             "UPDATE matter SET state = $2, lane = coalesce($3, lane), closed_at = CASE WHEN $4 THEN now() END WHERE id = $1",
-            matter_id, state, lane, state in cases.CLOSED,
+            matter_id, state, lane, state in acts.CLOSED,
         )  # fmt: skip
         if state == "verifying":
             await connection.execute("UPDATE clock SET stopped_at = NULL WHERE matter_id = $1 AND key = 'clue.verify'", matter_id)
@@ -74,15 +74,15 @@ async def test_every_transition_there_is_and_none_besides(house: House) -> None:
     ids = {lane: await matter(house, n, REPORT if lane == "report" else TEXT) for n, lane in enumerate(LANES, 1)}
     for lane in LANES:
         await put(house, ids[lane], "registered", lane=lane)
-    states = sorted(set(cases.STATE_LABELS) - {"received", "human"})
+    states = sorted(set(acts.STATE_LABELS) - {"received", "human"})
     done = refused = 0
-    for name, lane, before in itertools.product(cases.ACTS, LANES, states):
-        wanted = cases.ACTS[name]
+    for name, lane, before in itertools.product(acts.ACTS, LANES, states):
+        wanted = acts.ACTS[name]
         for ground in wanted.grounds or (None,):
             allowed = lane in wanted.lanes and before in wanted.sources
             if not allowed:
                 with pytest.raises(Conflict):
-                    cases.require(name, {"lane": lane, "state": before}, ground)
+                    acts.require(name, {"lane": lane, "state": before}, ground)
                 refused += 1
                 continue
             await put(house, ids[lane], before)
@@ -284,8 +284,8 @@ async def test_a_report_is_not_seen_by_a_mediator(house: House) -> None:
 
 
 def test_every_act_says_by_which_law() -> None:
-    for name, wanted in cases.ACTS.items():
+    for name, wanted in acts.ACTS.items():
         assert wanted.cited or name == "archive"
-        assert all(cases.cite_ground(ground) != ground for ground in wanted.grounds)
-        assert wanted.target is None or wanted.target in cases.STATE_LABELS
-        assert wanted.sources <= set(cases.STATE_LABELS)
+        assert all(acts.cite_ground(ground) != ground for ground in wanted.grounds)
+        assert wanted.target is None or wanted.target in acts.STATE_LABELS
+        assert wanted.sources <= set(acts.STATE_LABELS)

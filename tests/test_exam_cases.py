@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from app import (
+    acts,
     calendar,
     cases,
     complainants,
@@ -200,7 +201,7 @@ class Run:
                 waiting = await connection.fetch(
                     "SELECT act, ground FROM approval WHERE matter_id = $1 AND state = 'open'", one["id"]
                 )
-                one["waiting"] = [cases.cite_ground(a["ground"]) if a["ground"] else cases.ACTS[a["act"]].cited for a in waiting]
+                one["waiting"] = [acts.cite_ground(a["ground"]) if a["ground"] else acts.ACTS[a["act"]].cited for a in waiting]
         return found
 
     async def snapshot(self) -> Any:
@@ -259,7 +260,7 @@ class Run:
     def _signing(self, index: int, act: Mapping[str, Any], sign: Mapping[str, Any]) -> None:
         """The rule itself; how many really signed is judged at the end."""
         name = {"record_factor17": "find_factors"}.get(act["act"], act["act"])
-        rule = cases.signing(name, act.get("ground"))
+        rule = acts.signing(name, act.get("ground"))
         self.equal(f"act {index}, signing", (rule.persons, rule.sampled > 0), SIGNING[sign["sign"]])
 
     async def _matter(self, act: Mapping[str, Any], at: datetime) -> dict[str, Any]:

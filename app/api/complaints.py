@@ -10,8 +10,8 @@ from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
 from app import audit, cases, intake, settling
+from app.acts import STATE_LABELS
 from app.api.common import PROBLEMS, Caller, InHouse, answer, cursor, lanes, read_cursor
-from app.cases import STATE_LABELS
 from app.errors import DifferentContent, Forbidden, Invalid, NotFound
 from app.identity import Principal
 from app.intake import MAX_TEXT, Clean, Complaint, Letter, Receipt

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from app import cases, settling
+from app import acts, cases, settling
 from app.api.common import PROBLEMS, Caller, InHouse, answer, cursor, lanes, read_cursor
 from app.errors import Invalid, NotFound
 from app.intake import Clean
@@ -53,7 +53,7 @@ async def list_approvals(
 
 
 def _approval(row: dict[str, Any]) -> dict[str, Any]:
-    return {**row, "label": cases.ACTS[row["act"]].label, "missing": max(row["persons"] - len(row["signed_by"]), 0)}
+    return {**row, "label": acts.ACTS[row["act"]].label, "missing": max(row["persons"] - len(row["signed_by"]), 0)}
 
 
 @router.post("/approvals/{approval_id}/approve")
@@ -78,7 +78,7 @@ async def act(house: InHouse, principal: Caller, matter_id: uuid.UUID, act: str,
     reopen, transfer_police, find_factors for complaints; extend, verify, open_case, not_open_case, transfer, not_again for reports;
     answer for what is neither; archive. 202 where it waits for a further signature; 409 where it can't start from the matter's state or
     a side's consent is missing."""
-    if act not in cases.ACTS or act == "withdraw":
+    if act not in acts.ACTS or act == "withdraw":
         raise NotFound(f"no act {act}")
     given = body or ActBody()
     if given.factors is not None and act != "find_factors":
@@ -115,4 +115,4 @@ async def _state(house: House, matter_id: uuid.UUID) -> dict[str, Any]:
             matter_id,
         )
     found = dict(row)
-    return {**found, "state_label": cases.STATE_LABELS[found["state"]]}
+    return {**found, "state_label": acts.STATE_LABELS[found["state"]]}
