@@ -68,9 +68,10 @@ async def hold(connection: Connection, matter_id: uuid.UUID) -> Any:
 async def move(
     connection: Connection, matter_id: uuid.UUID, state: str, *, actor: str, at: datetime, note: str | None = None,
     authority: str = "bureau", outcome: str | None = None, recovered_fen: int | None = None, satisfied: bool | None = None,
-    act: str | None = None, ground: str | None = None, signed_by: Sequence[str] = (),
+    act: str | None = None, ground: str | None = None, signed_by: Sequence[str] = (), detail: Mapping[str, Any] | None = None,
 ) -> None:  # fmt: skip
-    """A state change with its history row. A closed matter's clocks stop; one that is opened again is closed no more."""
+    """A state change with its history row. A closed matter's clocks stop, but those that outlive it; one that is opened again is closed
+    no more."""
     closes = state in CLOSED
     await connection.execute(
         "UPDATE matter SET state = $2, authority = $3, as_of = $4, outcome = coalesce($5, outcome), "
@@ -79,8 +80,9 @@ async def move(
         matter_id, state, authority, at, outcome, recovered_fen, satisfied, closes,
     )  # fmt: skip
     await connection.execute(
-        "INSERT INTO state_change (matter_id, state, actor, authority, at, note, act, ground, signed_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-        matter_id, state, actor, authority, at, note, act, ground, list(signed_by),
+        "INSERT INTO state_change (matter_id, state, actor, authority, at, note, act, ground, signed_by, detail) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb)",
+        matter_id, state, actor, authority, at, note, act, ground, list(signed_by), to_json(detail) if detail else None,
     )  # fmt: skip
     if closes:
         await clocks.stop_clocks(connection, matter_id, at=at, by=state, actor=actor)
@@ -143,35 +145,54 @@ async def decide_again(
     )  # fmt: skip
 
 
-async def copy_as_report(connection: Connection, matter_id: uuid.UUID, twin: uuid.UUID, actor: str, at: datetime) -> None:
-    """The report of a letter that was taken for a complaint alone: same reading, parties and respondents; not their
-    contacts, whose ciphertext is bound to the first matter's row."""
-    kept = "letter_id, kind, source, channel, district, goods, problem, issues, demands, amount_fen, reading, terms, term_weights, \
+# The source of what the bureau found itself: no portal's, so none is shown it.
+FOUND = "bureau:found"
+_COPIED = "letter_id, kind, source, channel, district, goods, problem, issues, demands, amount_fen, reading, terms, term_weights, \
 order_token, product_token, lot_token, shop_token, place_tokens, name_tokens, city, quarter, signature, event_on, received_at, event_at, history, merchant_id, authority, kind_probability"
+_SPLIT = (
+    "split_by_person", "工作人员认定来件同时包含举报，分别登记办理", law.cite(law.ORDER_121, 9),
+)  # fmt: skip
+_CLUE_FOUND = (
+    "clue_found", "调解中发现涉嫌违法线索，自发现之日起核查，调解继续进行",
+    "、".join(law.cite(law.ORDER_121, 27, paragraph) for paragraph in (1, 2)),
+)  # fmt: skip
+
+
+async def copy_as_report(
+    connection: Connection, matter_id: uuid.UUID, twin: uuid.UUID, actor: str, at: datetime, *, found: str | None = None
+) -> None:
+    """A report made from a complaint: same reading, parties and respondents; not their contacts, whose ciphertext is bound to the
+    first matter's row. found: the note of whoever found the clue in mediation: then it is the bureau's own, received as it was
+    found, and has no reporter."""
+    values = {name: name for name in _COPIED.split(", ")}
+    if found is not None:
+        values |= {"kind": "'report'", "kind_probability": "1", "source": f"'{FOUND}'", "received_at": "$3::timestamptz"}
     await connection.execute(
-        f"INSERT INTO matter (id, sequence, lane, state, track, as_of, {kept}) SELECT $2, sequence + 1, 'report', "
-        f"CASE WHEN history THEN 'history' ELSE 'verifying' END, CASE WHEN history THEN 'none' ELSE 'clue' END, $3, {kept} "
-        "FROM matter WHERE id = $1",
+        f"INSERT INTO matter (id, sequence, lane, state, track, as_of, {', '.join(values)}) "
+        "SELECT $2, (SELECT max(sequence) + 1 FROM matter o WHERE o.letter_id = matter.letter_id), 'report', "
+        "CASE WHEN history THEN 'history' ELSE 'verifying' END, CASE WHEN history THEN 'none' ELSE 'clue' END, $3, "
+        f"{', '.join(values.values())} FROM matter WHERE id = $1",
         matter_id, twin, at,
     )  # fmt: skip
-    await connection.execute("INSERT INTO party SELECT $2, record_id, role FROM party WHERE matter_id = $1", matter_id, twin)
+    if found is None:
+        await connection.execute("INSERT INTO party SELECT $2, record_id, role FROM party WHERE matter_id = $1", matter_id, twin)
     await connection.execute(
         "INSERT INTO respondent (id, matter_id, sequence, merchant_id, written_name, shop, platform, stated, origin, evidence) "
         "SELECT gen_random_uuid(), $2, sequence, merchant_id, written_name, shop, platform, stated, origin, evidence "
         "FROM respondent WHERE matter_id = $1 AND valid_to IS NULL",
         matter_id, twin,
     )  # fmt: skip
+    rule, text, basis = _SPLIT if found is None else _CLUE_FOUND
     await connection.execute(
         "INSERT INTO decision (id, matter_id, kind, decided_at, actor, track, rule, reasons, facts, evidence, sign, policy_hash, law, parameters) "
-        "SELECT gen_random_uuid(), $2, 'initial', $3, $4, 'clue', 'split_by_person', "
-        "'[{\"text\": \"工作人员认定来件同时包含举报，分别登记办理\", \"legal_basis\": \"《市场监督管理投诉举报处理办法》第九条\"}]'::jsonb, "
+        "SELECT gen_random_uuid(), $2, 'initial', $3, $4, 'clue', $5, $6::jsonb, "
         "facts, evidence, 'one_person', policy_hash, law, parameters FROM decision WHERE matter_id = $1 AND kind = 'initial'",
-        matter_id, twin, at, actor,
+        matter_id, twin, at, actor, rule, to_json([{"text": text, "legal_basis": basis}]),
     )  # fmt: skip
     await connection.execute(
-        "INSERT INTO state_change (matter_id, state, actor, authority, at, note) "
-        "SELECT id, state, $2, authority, $3, 'reading_corrected' FROM matter WHERE id = $1",
-        twin, actor, at,
+        "INSERT INTO state_change (matter_id, state, actor, authority, at, note, act, signed_by) "
+        "SELECT id, state, $2, authority, $3, $4, $5, $6 FROM matter WHERE id = $1",
+        twin, actor, at, found or "reading_corrected", found and "find_clue", [actor] if found else [],
     )  # fmt: skip
 
 
@@ -311,12 +332,15 @@ async def ask_gate(
     return row is not None
 
 
-async def remark(connection: Connection, matter_id: uuid.UUID, act: str, *, actor: str, at: datetime, note: str | None) -> None:
+async def remark(
+    connection: Connection, matter_id: uuid.UUID, act: str, *, actor: str, at: datetime, note: str | None, ground: str | None = None,
+    signed_by: Sequence[str] = (), detail: Mapping[str, Any] | None = None,
+) -> None:  # fmt: skip
     """Something in a matter's history that leaves its state as it is."""
     await connection.execute(
-        "INSERT INTO state_change (matter_id, state, actor, authority, at, note, act) SELECT id, state, $2, 'bureau', $3, $4, $5 FROM matter "
-        "WHERE id = $1",
-        matter_id, actor, at, note, act,
+        "INSERT INTO state_change (matter_id, state, actor, authority, at, note, act, ground, signed_by, detail) "
+        "SELECT id, state, $2, 'bureau', $3, $4, $5, $6, $7, $8::jsonb FROM matter WHERE id = $1",
+        matter_id, actor, at, note, act, ground, list(signed_by), to_json(detail) if detail else None,
     )  # fmt: skip
 
 

@@ -220,7 +220,7 @@ class _Drawn:
 
 
 _MATTER = """
-SELECT m.id, m.letter_id, m.lane, m.district, m.goods, m.problem, m.issues, m.demands, m.case_no, m.received_at,
+SELECT m.id, m.letter_id, m.lane, m.district, m.goods, m.problem, m.issues, m.demands, m.case_no, coalesce(m.reached_at, m.received_at) AS received_at,
        CASE WHEN mc.registered = 1 THEN mc.name END AS registered_name, r.written_name
 FROM matter m LEFT JOIN merchant mc ON mc.id = m.merchant_id
 LEFT JOIN LATERAL (SELECT written_name FROM respondent WHERE matter_id = m.id AND valid_to IS NULL ORDER BY sequence LIMIT 1) r ON true

@@ -46,7 +46,7 @@ from app.intake import Complaint, Letter, Receipt
 from app.merchants import Resolved
 from app.policy import Decided, Facts, Policy
 from app.privacy import Vault
-from app.reading import Reader, ReadLetter, load_brands, load_frequencies, signals
+from app.reading import Reader, ReadLetter, load_brands, load_frequencies, may_be_defect, signals
 from app.settings import Settings
 from ml import incidents as incident_engine
 from ml import linkage
@@ -584,6 +584,14 @@ def _rows(
             if key and received_on >= calendar.CLOCKS_FROM:
                 due = calendar.due(house.calendar, key, received_on, mode=house.settings.due_mode)
                 rows["clock"].append(clocks.clock_row(new_id(), matter.id, due, letter.received_at))
+            if (
+                matter is matters[0]
+                and received_on >= calendar.CLOCKS_FROM
+                and may_be_defect(reading.goods, [(d.type, d.severity) for d in reading.dangers])
+            ):
+                # The producer's duty, watched here from the day the bureau learns of it; a person ends it.
+                due = calendar.due(house.calendar, "defect.report", received_on, mode=house.settings.due_mode)
+                rows["clock"].append(clocks.clock_row(new_id(), matter.id, due, letter.received_at))
             if letter.channel == HOTLINE and matter is matters[0] and received_on >= calendar.CLOCKS_FROM:
                 due = calendar.due(house.calendar, "hotline12345.reply", received_on, mode=house.settings.due_mode)
                 rows["clock"].append(clocks.clock_row(new_id(), matter.id, due, letter.received_at))
@@ -697,14 +705,15 @@ async def open_for_human(house: House, connection: Connection, letter_id: uuid.U
 
 _OUTCOME = """
 SELECT m.id, m.lane, m.kind, m.state, m.track, m.reading -> 'missing' AS missing, c.due_at, c.provisional
-FROM matter m LEFT JOIN LATERAL (
+FROM matter m JOIN letter l ON l.id = m.letter_id AND l.source = m.source LEFT JOIN LATERAL (
   SELECT due_at, provisional FROM clock WHERE matter_id = m.id AND stopped_at IS NULL AND paused_at IS NULL ORDER BY due_at LIMIT 1
 ) c ON true WHERE m.letter_id = $1 ORDER BY m.sequence
 """
 
 
 async def read_outcome(house: House, letter_id: uuid.UUID) -> Outcome | None:
-    """What the portal may know of a letter now; None while it waits for triage."""
+    """What the portal may know of a letter now; None while it waits for triage. A clue that the bureau itself found is nothing the
+    complainant filed (Art. 37)."""
     async with house.database.connection() as connection:
         rows = await connection.fetch(_OUTCOME, letter_id)
     if not rows:
