@@ -24,6 +24,9 @@ CLOSED = frozenset({
     "answered", "merged", "history", "archived",
 })  # fmt: skip
 
+# The source of a matter that the bureau itself found: no portal's, so none is shown it, and nobody reported it.
+FOUND = "bureau:found"
+
 # -- the machine
 
 REFUSAL_GROUNDS = tuple(f"16({n})" for n in range(1, 8))

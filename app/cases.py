@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from app import clocks, law
-from app.acts import CLOSED, MEDIATION, STATE_LABELS
+from app.acts import CLOSED, FOUND, MEDIATION, STATE_LABELS
 from app.database import Connection, to_json
 from app.errors import Conflict, NotFound
 
@@ -145,8 +145,6 @@ async def decide_again(
     )  # fmt: skip
 
 
-# The source of what the bureau found itself: no portal's, so none is shown it.
-FOUND = "bureau:found"
 _COPIED = "letter_id, kind, source, channel, district, goods, problem, issues, demands, amount_fen, reading, terms, term_weights, \
 order_token, product_token, lot_token, shop_token, place_tokens, name_tokens, city, quarter, signature, event_on, received_at, event_at, history, merchant_id, authority, kind_probability"
 _SPLIT = (
@@ -302,7 +300,7 @@ async def ending(connection: Connection, today: date, now: datetime, limit: int)
 async def signers(connection: Connection, matter_id: uuid.UUID, act: str) -> list[str]:
     """Who signed an act when it was last done; nobody where it never was."""
     found = await connection.fetchval(
-        "SELECT signed_by FROM state_change WHERE matter_id = $1 AND (act = $2 OR (act = 'finish' AND state = 'terminated' AND $2 = 'terminate')) "
+        "SELECT signed_by FROM state_change WHERE matter_id = $1 AND (act = $2 OR (act IN ('finish', 'transfer_police') AND state = 'terminated' AND $2 = 'terminate')) "
         "ORDER BY id DESC LIMIT 1",
         matter_id, act,
     )  # fmt: skip
@@ -399,7 +397,7 @@ async def read_matters(connection: Connection, letter_id: uuid.UUID, *, now: dat
             {
                 "id": row["id"], "lane": row["lane"], "kind": row["kind"], "kind_probability": row["kind_probability"],
                 "case_no": row["case_no"], "state": row["state"], "state_label": STATE_LABELS[row["state"]],
-                "authority": row["authority"], "as_of": row["as_of"], "track": row["track"], "district": row["district"],
+                "authority": row["authority"], "as_of": row["as_of"], "reached_at": row["reached_at"], "track": row["track"], "district": row["district"],
                 "goods": row["goods"], "problem": row["problem"], "issues": row["issues"], "demands": row["demands"],
                 "amount_fen": row["amount_fen"], "reading": row["reading"], "copy_of": row["copy_of"],
                 "merchant_id": row["merchant_id"], "merchant_name": row["merchant_name"], "incident_id": row["incident_id"],

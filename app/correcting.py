@@ -20,6 +20,7 @@ from app import (
     codes,
     complainants,
     deliveries,
+    effects,
     incidents,
     intake,
     merchants,
@@ -35,13 +36,12 @@ from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.identity import Principal, new_id
 from app.policy import Facts
 from app.privacy import mask_text
-from app.reading import LANES, signals
+from app.reading import LANES, may_be_defect, signals
 from app.triage import House, priority
 from ml.reading import DANGERS, DEPARTMENTS, KINDS, SEVERITIES
 
 # Before these a matter has seen no legal act: its lane may still be read otherwise.
-_UNTOUCHED = frozenset({"pending_acceptance", "verifying", "registered"})
-_FIRST_STATE = {"complaint": "pending_acceptance", "report": "verifying", "other": "registered"}
+_UNTOUCHED = frozenset({*acts.FIRST_STATES.values(), "pending_dispatch"})
 _CLOCK = {"complaint": "complaint.accept", "report": "clue.verify"}
 
 
@@ -99,6 +99,8 @@ async def correct_reading(
         )
         if lane != matter["lane"]:
             await _change_lane(house, connection, matter, lane, principal, now)
+        if lane != "other" and not matter["history"] and _may_be_defect(after) and not _may_be_defect(before):
+            await effects.start_clock(house, connection, matter_id, "defect.report", now, received_at=matter["received_at"])
         twin = await _split(house, connection, matter, principal, now) if kind == "both" and before["kind"] != "both" else None
         track = await _decide_again(house, connection, matter_id, matter, lane, kind, after, reading, principal, now)
         if kind == "emergency" and before["kind"] != "emergency" and not matter["history"]:
@@ -114,6 +116,10 @@ async def correct_reading(
         kind = lane
         before, after = {**before, "kind": lane}, {**after, "kind": lane}
     return {"id": matter_id, "kind": kind, "lane": lane, "track": track, "before": before, "after": after, "second_matter": twin}
+
+
+def _may_be_defect(read: Mapping[str, Any]) -> bool:
+    return may_be_defect(read["goods"], [(d["type"], d["severity"]) for d in read["dangers"]])
 
 
 async def _check(connection: Connection, wanted: Correction) -> None:
@@ -178,8 +184,9 @@ async def _change_lane(
     if matter["history"]:
         return
     await clocks.stop_clocks(connection, matter["id"], at=now, by="reading_corrected", actor=principal.subject)
-    await cases.move(connection, matter["id"], _FIRST_STATE[lane], actor=principal.subject, at=now, note="reading_corrected")
-    await _start_clock(house, connection, matter["id"], lane, matter["received_at"])
+    state = matter["state"] if matter["state"] == "pending_dispatch" else acts.FIRST_STATES[lane]
+    await cases.move(connection, matter["id"], state, actor=principal.subject, at=now, note="reading_corrected")
+    await _start_clock(house, connection, matter["id"], lane, matter["reached_at"] or matter["received_at"])
     await connection.execute(
         "UPDATE incident SET version = version + 1 WHERE id IN "
         "(SELECT incident_id FROM incident_membership WHERE matter_id = $1 AND valid_to IS NULL)",

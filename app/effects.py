@@ -112,7 +112,7 @@ async def carry_out(house: House, connection: Connection, matter: Any, signed: S
 
 _ENDS_MEDIATION = frozenset({"terminate", "withdraw", "transfer_police"})
 _FORMS = {"accept": 5, "refuse": 6, "terminate": 8}
-_OUTCOME = {"refuse": "not_accepted", "terminate": "terminated", "agree": "agreement", "withdraw": "withdrawn"}
+_OUTCOME = {"refuse": "not_accepted", "agree": "agreement", "withdraw": "withdrawn"}
 _EVENTS = {
     "accept": "accepted", "refuse": "not_accepted", "terminate": "terminated", "agree": "agreed", "withdraw": "withdrawn",
     "reopen": "reopened",
@@ -130,7 +130,7 @@ async def _record(doing: _Doing, changes: bool, ending: Ending | None) -> None:
     if changes:
         await cases.move(
             connection, doing.id, doing.state, actor=doing.actor, at=signed.at, note=_note(doing),
-            outcome=ending.outcome if ending else _OUTCOME.get(signed.act), recovered_fen=ending.recovered_fen if ending else None,
+            outcome=ending.outcome if ending else "terminated" if doing.state == "terminated" else _OUTCOME.get(signed.act), recovered_fen=ending.recovered_fen if ending else None,
             satisfied=ending.satisfied if ending else None, act="finish" if ending else signed.act, ground=signed.ground,
             signed_by=signed.signers, authority=_authority(doing), detail=detail or None,
         )  # fmt: skip
@@ -403,6 +403,12 @@ async def _sent(doing: _Doing) -> None:
 
 
 async def _returned(doing: _Doing) -> None:
+    """What was counted and not cased has no work yet: somebody must send it now."""
+    item = {
+        "matter_id": doing.id, "queue_id": "intake", "district": doing.matter["district"], "skill": None, "priority": 0,
+        "due_at": await cases.next_due(doing.connection, doing.id), "received_at": doing.received_at,
+    }  # fmt: skip
+    await work.enqueue(doing.connection, [item])
     await work.send(doing.connection, doing.id, "intake", "return", doing.actor)
 
 

@@ -140,7 +140,9 @@ async def place(connection: Connection, matter: Any, track: str, facts: Facts, a
     """The matter's work where its track, its facts and its clocks put it now. False: it never had any."""
     rank, due_at = priority(facts, track), await cases.next_due(connection, matter["id"])
     urgent_at = work.urgent_at(due_at, matter["received_at"], rank)
-    return await work.reroute(connection, matter["id"], track, actor, priority=rank, due_at=due_at, urgent_at=urgent_at)
+    # What a unit returned stays with the intake desk, which alone may send it (Art. 41).
+    queue = "intake" if matter["state"] == "pending_dispatch" else track
+    return await work.reroute(connection, matter["id"], queue, actor, priority=rank, due_at=due_at, urgent_at=urgent_at)
 
 
 _REASONS = {

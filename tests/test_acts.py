@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app import acts, cases, effects, settling
+from app import acts, cases, effects, identity, settling
 from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.identity import Principal
 from app.intake import Complaint
@@ -319,3 +319,327 @@ def test_every_act_says_by_which_law() -> None:
         assert all(acts.cite_ground(ground) != ground for ground in wanted.grounds)
         assert wanted.target is None or wanted.target in acts.STATE_LABELS
         assert wanted.sources <= set(acts.STATE_LABELS)
+
+
+async def clerk(client: Client) -> str:
+    """A mediator who works on reports."""
+    async with client.house.database.connection() as connection:
+        token = await identity.issue(
+            connection, "clerk", ["mediator"], natural_person=True, jurisdictions=["42"], skills=["clue"]
+        )
+    client.tokens["clerk"] = token
+    return "clerk"
+
+
+async def posted(client: Client, external_id: str, text: str = TEXT, **values: Any) -> tuple[str, str]:
+    """(letter, its first matter)."""
+    body = complaint(external_id, text, complainant={"name": "周敏", "phone": "13900002222"}, **values)
+    found = (await client.post("portal", "/v1/complaints", body)).json()
+    return found["id"], found["matters"][0]["id"]
+
+
+async def history(client: Client, letter: str, who: str = "supervisor") -> list[dict[str, Any]]:
+    matters: list[dict[str, Any]] = (await client.get(who, f"/v1/complaints/{letter}")).json()["matters"]
+    return matters
+
+
+def clocks_of(matter: dict[str, Any]) -> dict[str, str]:
+    return {c["key"]: c["due_on"] for c in matter["clocks"] if c["stopped_at"] is None}
+
+
+async def test_a_clue_found_in_mediation_is_verified_beside_it_and_nobody_else_learns_of_it(client: Client) -> None:
+    letter, one = await posted(client, "f1")
+    body = {"reason": "现场检查发现主板铅封被破坏"}
+    path = f"/v1/matters/{one}/find_clue"
+    assert (await client.post("mediator", path, body)).status_code == 409  # nothing is mediated yet
+    await client.post("mediator", f"/v1/matters/{one}/accept")
+    assert (await client.post("robot", path, body)).status_code == 403
+    assert (await client.post("mediator", path)).json()["errors"][0]["field"] == "reason"
+    before = {who: (await client.get(who, f"/v1/complaints/{letter}")).json() for who in ("mediator", "portal")}
+    listed = (await client.get("portal", "/v1/complaints")).json()
+    found = await client.post("mediator", path, body)
+    assert (found.status_code, found.json()["state"]) == (200, "accepted")
+    after = {who: (await client.get(who, f"/v1/complaints/{letter}")).json() for who in ("mediator", "portal")}
+    for view in (*before.values(), *after.values()):
+        for m in view["matters"]:
+            m.pop("incident_evidence", None)
+            for c in m.get("clocks", ()):
+                c.pop("working_days_left")
+    assert after == before
+    assert (await client.get("portal", "/v1/complaints")).json() == listed
+    assert (await client.get("portal", "/v1/complaints?state=verifying")).json()["items"] == []
+    complaint_, report = await history(client, letter)
+    assert (complaint_["state"], report["lane"], report["state"], report["track"]) == (
+        "accepted", "report", "verifying", "clue",
+    )  # fmt: skip
+    assert "clue.verify" in clocks_of(report)
+    assert report["parties"] == []  # the complainant reported nothing
+    assert "第二十七条第一款" in report["history"][0]["note"]
+    assert report["history"][0]["signed_by"] == ["mediator"]
+    assert (await client.get("mediator", f"/v1/matters/{report['id']}/documents")).status_code == 404
+    assert (await client.get("portal", f"/v1/matters/{report['id']}/documents")).status_code == 404
+    told = await client.post("intake", f"/v1/matters/{report['id']}/documents", {"form": 10, "values": {}})
+    assert told.status_code == 409
+    # Found again: the open report takes it in.
+    await client.post("second", path, {"reason": "又发现铅封编号与检定证书不符"})
+    _, report = await history(client, letter)
+    assert [h["act"] for h in report["history"]] == ["find_clue", "find_clue"]
+    events = await _events(client, one)
+    assert all(e["payload"].get("act") != "find_clue" for e in events)
+
+
+async def _events(client: Client, matter_id: str) -> list[dict[str, Any]]:
+    async with client.house.database.connection() as connection:
+        return [dict(r) for r in await connection.fetch("SELECT kind, payload FROM outbox WHERE matter_id = $1", matter_id)]
+
+
+async def test_who_works_on_reports_pulls_and_decides_them(client: Client) -> None:
+    who = await clerk(client)
+    _, one = await posted(client, "w1", REPORT)
+    assert (await client.post("mediator", "/v1/queues/clue/claim")).status_code == 403
+    assert "clue" not in {q["id"] for q in (await client.get("mediator", "/v1/queues")).json()["items"]}
+    assert "clue" in {q["id"] for q in (await client.get(who, "/v1/queues")).json()["items"]}
+    (item,) = (await client.post(who, "/v1/queues/clue/claim")).json()["items"]
+    assert item["matter_id"] == one
+    assert (await client.post("mediator", f"/v1/matters/{one}/open_case")).status_code == 404
+    opened = await client.post(who, f"/v1/matters/{one}/open_case")
+    assert (opened.json()["state"], opened.json()["clock"]) == ("case_opened", "case.decide")
+    late = await client.post(who, f"/v1/matters/{one}/extend", {"clock": "clue.later", "reason": "案情复杂"})
+    assert (late.status_code, late.json()["errors"][0]["field"]) == (422, "clock")
+    waits = await client.post(who, f"/v1/matters/{one}/extend", {"reason": "案情复杂"})
+    (approval,) = (await client.get("supervisor", "/v1/approvals")).json()["items"]
+    assert (waits.status_code, approval["detail"], approval["last_by"]) == (202, {"clock": "case.decide"}, "supervisor")
+    sign = f"/v1/approvals/{approval['id']}/approve"
+    refused = await client.post("intake", sign)
+    assert (refused.status_code, "supervisor" in refused.json()["detail"]) == (403, True)
+    assert (await client.post("supervisor", sign)).status_code == 200
+    assert (await client.post(who, f"/v1/matters/{one}/verify")).status_code == 409
+    bad = await client.post(who, f"/v1/matters/{one}/decide_case", {"ground": "guilty", "reason": "x"})
+    assert bad.json()["errors"][0]["field"] == "ground"
+    done = await client.post(who, f"/v1/matters/{one}/decide_case", {"ground": "penalised", "reason": "罚款五千元"})
+    assert (done.json()["state"], done.json()["clock"]) == ("case_decided", None)
+    assert (await client.get(who, "/v1/work-items")).json()["items"] == []
+
+
+async def test_a_verified_clue_that_becomes_a_case_is_work_again(house: House) -> None:
+    one = await matter(house, 1, REPORT)
+    await act(house, one, "verify")
+    await act(house, one, "open_case")
+    async with house.database.connection() as connection:
+        row = await connection.fetchrow(
+            "SELECT w.state, m.closed_at, c.due_at = w.due_at AS same FROM matter m JOIN work_item w ON w.matter_id = m.id "
+            "JOIN clock c ON c.matter_id = m.id AND c.stopped_at IS NULL WHERE m.id = $1 AND c.key = 'case.decide'",
+            one,
+        )
+    assert tuple(row) == ("ready", None, True)
+
+
+async def test_a_quarrel_runs_seven_days_and_ends_agreed_or_above(client: Client) -> None:
+    letter, one = await posted(client, "q1", respondents=SHOP)
+    path = f"/v1/matters/{one}/quarrel"
+    for bad in ({}, {"to": "429999"}, {"to": "洪山"}, {"to": "420106"}):
+        answer = await client.post("intake", path, bad)
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "to"), bad
+    assert (await client.post("intake", f"/v1/matters/{one}/settle_quarrel", {"ground": "sent_up"})).status_code == 409
+    assert (await client.post("intake", path, {"to": "420111"})).status_code == 200
+    assert (await client.post("intake", path, {"to": "420111"})).status_code == 409
+    (seen,) = await history(client, letter)
+    assert {"complaint.accept", "jurisdiction.quarrel"} == set(clocks_of(seen))
+    assert "第三十三条" in seen["history"][-1]["note"]
+    assert (await client.post("intake", f"/v1/matters/{one}/settle_quarrel", {"ground": "agreed"})).json()["errors"][0][
+        "field"
+    ] == "to"
+    kept = await client.post("intake", f"/v1/matters/{one}/settle_quarrel", {"ground": "agreed", "to": "420106"})
+    assert kept.json()["state"] == "pending_acceptance"
+    await client.post("intake", path, {"to": "420111"})
+    await client.post("intake", f"/v1/matters/{one}/settle_quarrel", {"ground": "agreed", "to": "420111"})
+    (seen,) = await history(client, letter)
+    assert (seen["district"], set(clocks_of(seen))) == ("420111", {"complaint.accept"})
+    assert [c["stopped_by"] for c in seen["clocks"] if c["key"] == "complaint.accept"] == ["settle_quarrel", None]
+    await client.post("intake", path, {"to": "420106"})
+    await client.post("intake", f"/v1/matters/{one}/settle_quarrel", {"ground": "sent_up", "to": "420100"})
+    (seen,) = await history(client, letter)
+    assert (seen["district"], set(clocks_of(seen))) == ("420111", {"complaint.accept"})
+
+
+async def test_a_unit_returns_and_the_intake_desk_alone_sends(client: Client) -> None:
+    letter, one = await posted(client, "d1", respondents=SHOP)
+    for act_, who in (("forward", "mediator"), ("dispatch", "mediator"), ("forward", "supervisor")):
+        own = await client.post(who, f"/v1/matters/{one}/{act_}", {"to": "420111"})
+        assert (own.status_code, "第四十一条" in own.json()["detail"]) == (403, True)
+    queue = (await history(client, letter))[0]["track"]
+    (item,) = (await client.post("second", f"/v1/queues/{queue}/claim")).json()["items"]
+    held = await client.post("mediator", f"/v1/matters/{one}/return", {"reason": "不在本所权限内"})
+    assert held.status_code == 409  # somebody works on it
+    back = f"/v1/work-items/{item['id']}/return"
+    await client.post("second", back, {"lease_token": item["lease_token"], "reason": "不在本所权限内"})
+    (seen,) = await history(client, letter)
+    assert (seen["state"], seen["state_label"]) == ("pending_dispatch", "待分派")
+    assert "complaint.accept" in clocks_of(seen)  # the bureau has it still
+    (item,) = (await client.post("intake", "/v1/queues/intake/claim")).json()["items"]
+    lost = await client.post("intake", f"/v1/matters/{one}/dispatch", {"to": "429999"})
+    assert (lost.status_code, lost.json()["errors"][0]["field"]) == (422, "to")
+    sent = await client.post("intake", f"/v1/matters/{one}/dispatch", {"to": "420111"})
+    assert (sent.status_code, sent.json()["state"]) == (200, "pending_acceptance")
+    (seen,) = await history(client, letter)
+    assert (seen["district"], seen["authority"]) == ("420111", "bureau")
+    old, new = [c for c in seen["clocks"] if c["key"] == "complaint.accept"]
+    assert (old["stopped_by"], new["started_at"], seen["reached_at"] is not None) == ("dispatch", seen["reached_at"], True)
+    last = seen["history"][-1]
+    assert (last["act"], last["detail"]["from"], last["detail"]["to"]) == ("dispatch", "420106", "420111")
+    async with client.house.database.connection() as connection:
+        row = await connection.fetchrow("SELECT queue_id, district, state FROM work_item WHERE matter_id = $1", one)
+    assert tuple(row) == (seen["track"], "420111", "ready")
+    again = await client.post("intake", f"/v1/matters/{one}/dispatch", {"to": "420111"})
+    assert again.json()["errors"][0]["message"] == "is the bureau that has it already"
+
+
+async def test_what_goes_to_a_bureau_outside_is_closed_here_and_kept(client: Client) -> None:
+    letter, one = await posted(client, "o1")
+    gone = await client.post("intake", f"/v1/matters/{one}/dispatch", {"to": "330106"})
+    assert (gone.status_code, gone.json()["state"], gone.json()["clock"]) == (200, "transferred", None)
+    (seen,) = await history(client, letter)
+    assert (seen["authority"], seen["history"][-1]["detail"]["to"]) == ("330106", "330106")
+    await client.post("intake", f"/v1/matters/{one}/archive")
+    (seen,) = await history(client, letter)
+    assert (seen["state"], seen["authority"]) == ("archived", "330106")
+
+
+async def test_reports_are_merged_by_a_person_into_an_open_one_of_the_same_reporter(house: House) -> None:
+    since = datetime(2026, 9, 1, 9, tzinfo=UTC)
+    first = await matter(house, 1, REPORT, respondents=SHOP, received_at=since)
+    later = await matter(house, 1, AGAIN, respondents=SHOP, received_at=since + timedelta(days=8))
+    other = await matter(house, 2, AGAIN + "我是另一个人。", respondents=SHOP, received_at=since + timedelta(days=8))
+    with pytest.raises(Conflict, match="same reporter"):
+        await act(house, other, "merge_report", detail={"into": str(first)})
+    for wrong in (later, uuid.uuid4(), "x"):
+        with pytest.raises(Invalid) as error:
+            await act(house, later, "merge_report", detail={"into": str(wrong)})
+        assert error.value.errors[0]["field"] == "into"
+    with pytest.raises(Invalid):  # the earlier one joins nothing that came after it
+        await act(house, first, "merge_report", detail={"into": str(later)})
+    assert (await act(house, later, "merge_report", detail={"into": str(first)})).state == "merged"
+    async with house.database.connection() as connection:
+        clocks = await connection.fetch(
+            "SELECT started_at, stopped_by FROM clock WHERE matter_id = $1 ORDER BY started_at", first
+        )
+        codes = await connection.fetch("SELECT code FROM finding WHERE matter_id = $1", later)
+        flags = await connection.fetchval("SELECT flags FROM work_item WHERE matter_id = $1", first)
+    assert [tuple(c) for c in clocks] == [(since, "merge_report"), (since + timedelta(days=8), None)]
+    assert "R6" in {c["code"] for c in codes}
+    assert flags == ["report_merged"]
+    await act(house, first, "not_open_case")
+    last = await matter(house, 1, AGAIN + "7月20日又看到一次。", respondents=SHOP, received_at=since + timedelta(days=20))
+    with pytest.raises(Conflict, match="closed"):
+        await act(house, last, "merge_report", detail={"into": str(first)})
+    assert await state(house, last) == "verifying"
+
+
+async def test_a_termination_that_rests_on_a_situation_names_it(client: Client) -> None:
+    letter, one = await posted(client, "t1")
+    await client.post("mediator", f"/v1/matters/{one}/accept")
+    path = f"/v1/matters/{one}/terminate"
+    for bad in ({}, {"rests_on": "16(9)"}):
+        told = await client.post("mediator", path, {"ground": "23(1)(6)", "reason": "查明", **bad})
+        assert (told.status_code, told.json()["errors"][0]["field"]) == (422, "rests_on")
+    odd = await client.post("mediator", path, {"ground": "23(1)(3)", "reason": "谈不拢", "rests_on": "16(3)"})
+    assert odd.json()["errors"][0]["field"] == "rests_on"
+    wrong = await client.post("mediator", path, {"ground": "23(1)(3)", "reason": "谈不拢", "to": "别处"})
+    assert wrong.json()["errors"][0]["field"] == "to"
+    await client.post("mediator", path, {"ground": "23(1)(6)", "reason": "不是为生活消费", "rests_on": "16(3)"})
+    (item,) = (await client.get("supervisor", "/v1/approvals")).json()["items"]
+    assert item["detail"] == {"rests_on": "16(3)"}
+    await client.post("supervisor", f"/v1/approvals/{item['id']}/approve")
+    last = (await history(client, letter))[0]["history"][-1]
+    assert last["detail"] == {"rests_on": "16(3)"}
+    for words in ("第二十三条第一款第六项", "第十六条第三项", "不是为生活消费需要购买"):
+        assert words in last["note"]
+    # Both sides are told within seven working days; saying so ends the term, once.
+    told = await client.post("mediator", f"/v1/matters/{one}/tell_both")
+    assert (told.status_code, told.json()["clock"]) == (200, None)
+    assert (await client.post("mediator", f"/v1/matters/{one}/tell_both")).status_code == 409
+
+
+async def test_a_transfer_to_the_police_ends_the_mediation_and_says_whose_it_is(client: Client) -> None:
+    letter, one = await posted(client, "p1", respondents=SHOP)
+    await client.post("mediator", f"/v1/matters/{one}/accept")
+    body = {"reason": "查实涉嫌敲诈勒索", "to": "武汉市公安局武昌区分局"}
+    assert (await client.post("mediator", f"/v1/matters/{one}/transfer_police", body)).status_code == 202
+    (item,) = (await client.get("supervisor", "/v1/approvals")).json()["items"]
+    done = await client.post("supervisor", f"/v1/approvals/{item['id']}/approve")
+    assert done.json()["clock"] == "complaint.terminate_notice"
+    (seen,) = await history(client, letter)
+    assert (seen["state"], seen["authority"], seen["outcome"]) == ("terminated", "police", "terminated")
+    for words in ("第四十二条", "第二十三条第一款第六项", "武昌区分局"):
+        assert words in seen["history"][-1]["note"]
+    forms = (await client.get("intake", f"/v1/matters/{one}/documents")).json()["items"]
+    assert 8 in {f["form"] for f in forms}
+
+
+async def test_an_agreement_of_the_peoples_mediation_may_be_confirmed_after_the_matter_is_closed(house: House) -> None:
+    now = datetime(2026, 7, 15, 8, tzinfo=UTC)
+    delegated, said, own = [await matter(house, n, received_at=now - timedelta(days=20)) for n in (1, 2, 3)]
+    for one in (delegated, said, own):
+        await act(house, one, "accept", at=now)
+        await put(house, one, "accepted")
+    await act(house, delegated, "delegate", detail={"to": "people_mediation"}, at=now)
+    with pytest.raises(Invalid):
+        await act(house, said, "delegate", detail={"to": "police"}, at=now)
+    await act(house, delegated, "agree", at=now)
+    await act(house, said, "agree", detail={"through": "people_mediation"}, at=now)
+    await act(house, own, "agree", at=now)
+    running = "SELECT due_on::text FROM clock WHERE matter_id = $1 AND stopped_at IS NULL AND key = 'judicial_confirm'"
+    async with house.database.connection() as connection:
+        for one, due in ((delegated, "2026-08-14"), (said, "2026-08-14"), (own, None)):
+            assert await connection.fetchval(running, one) == due
+    await act(house, delegated, "archive", at=now)
+    async with house.database.connection() as connection:
+        assert await connection.fetchval(running, delegated) == "2026-08-14"
+    await act(house, delegated, "end_confirmation", ground="applied", at=now)
+    with pytest.raises(Conflict):
+        await act(house, own, "end_confirmation", ground="waived", at=now)
+
+
+async def test_a_grave_injury_by_a_product_starts_the_producers_two_days(client: Client) -> None:
+    text = "6月28日我父亲在家洗澡时，去年买的燃气热水器废气倒灌，一氧化碳中毒，经抢救无效死亡。要求商家和厂家赔偿。"
+    letter, one = await posted(client, "g1", text, product="燃气热水器")
+    (seen,) = await history(client, letter)
+    assert "defect.report" in clocks_of(seen)
+    plain, _ = await posted(client, "g2")
+    assert "defect.report" not in clocks_of((await history(client, plain))[0])
+    await client.post("intake", f"/v1/matters/{one}/accept")
+    await client.post("portal", f"/v1/complaints/{letter}/withdraw")
+    assert "defect.report" in clocks_of((await history(client, letter))[0])  # the duty is nobody's to withdraw
+    ended = await client.post("intake", f"/v1/matters/{one}/end_defect", {"ground": "reported", "reason": "企业已向省局报告"})
+    assert ended.status_code == 200
+    assert "defect.report" not in clocks_of((await history(client, letter))[0])
+
+
+async def test_the_hotline_is_answered_apart_from_the_law(client: Client) -> None:
+    letter, one = await posted(client, "h1", channel="hotline12345")
+    assert "hotline12345.reply" in clocks_of((await history(client, letter))[0])
+    assert (await client.post("intake", f"/v1/matters/{one}/reply_hotline")).status_code == 200
+    (seen,) = await history(client, letter)
+    assert (set(clocks_of(seen)), seen["state"]) == ({"complaint.accept"}, "pending_acceptance")
+
+
+async def test_an_appraisal_goes_back_whence_it_came(house: House) -> None:
+    one = await matter(house, 1)
+    await act(house, one, "accept")
+    await put(house, one, "delegated")
+    await act(house, one, "appraise", detail={"kind": "inspection"})
+    assert (await act(house, one, "resume")).state == "delegated"
+    await put(house, one, "mediating")
+    await act(house, one, "suspend")
+    assert (await act(house, one, "resume")).state == "mediating"
+    with pytest.raises(Invalid):
+        await act(house, one, "appraise", detail={"kind": "tasting"})
+
+
+async def test_a_term_is_extended_as_it_was_asked_whatever_the_matter_became(house: House) -> None:
+    one = await matter(house, 1, REPORT)
+    asked = await act(house, one, "extend")
+    await act(house, one, "open_case")
+    assert asked.approval_id is not None
+    with pytest.raises(NotFound):  # the term that was meant is over
+        await settling.approve(house, asked.approval_id, BORIS, lanes=LANES)
