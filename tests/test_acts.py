@@ -529,7 +529,13 @@ async def test_reports_are_merged_by_a_person_into_an_open_one_of_the_same_repor
     assert "R6" in {c["code"] for c in codes}
     assert flags == ["report_merged"]
     await act(house, first, "not_open_case")
-    last = await matter(house, 1, AGAIN + "7月20日又看到一次。", respondents=SHOP, received_at=since + timedelta(days=20))
+    last = await matter(
+        house,
+        1,
+        "举报江城味火锅：后厨员工没有健康证，冷柜里的肉品都没有标签。",
+        respondents=SHOP,
+        received_at=since + timedelta(days=20),
+    )
     with pytest.raises(Conflict, match="closed"):
         await act(house, last, "merge_report", detail={"into": str(first)})
     assert await state(house, last) == "verifying"
