@@ -133,12 +133,13 @@ ACTS: dict[str, Act] = {
     "mediate": Act(
         "组织调解", _DISPUTE, frozenset({"accepted", "settling", "delegated"}), "mediating", _DESK, _o121(18), consents=_BOTH_SIDES
     ),
+    # Of a report it is the verification or the case whose days are not counted.
     "appraise": Act(
-        "鉴定、检测", _DISPUTE, frozenset({"accepted", "mediating", "delegated"}), "appraising", _DESK, _o121(22), reasoned=True,
-        takes=("kind",),
+        "鉴定、检测", ("complaint", "report"), frozenset({"accepted", "mediating", "delegated", "verifying", "case_opened"}), "appraising", _DESK,
+        _o121(22), reasoned=True, takes=("kind",),
     ),
     "suspend": Act("中止调解（回避）", _DISPUTE, frozenset({"mediating"}), "suspended", _DESK, _o121(21), reasoned=True),
-    "resume": Act("恢复调解", _DISPUTE, frozenset({"appraising", "suspended"}), "mediating", _DESK, _o121(21, 22)),
+    "resume": Act("恢复办理", ("complaint", "report"), frozenset({"appraising", "suspended"}), "mediating", _DESK, _o121(21, 22)),
     "agree": Act("达成协议", _DISPUTE, WAITING | MEDIATION, "agreed", _DESK, _o121(24), takes=("through",)),
     "terminate": Act(
         "终止调解", _DISPUTE, MEDIATION, "terminated", _DESK, _o121(23), TERMINATION_GROUNDS, reasoned=True, takes=("rests_on",)
@@ -214,7 +215,7 @@ def target(act: str, matter: Any, *, came_from: str | None = None, elsewhere: bo
     if elsewhere is not None:
         return "transferred" if elsewhere else FIRST_STATES[matter["lane"]]
     if act == "resume":
-        return came_from or "mediating"
+        return came_from or ("mediating" if matter["lane"] == "complaint" else "verifying")
     if act == "transfer_police" and matter["lane"] == "complaint" and matter["state"] in MEDIATION:
         return "terminated"  # Art. 42 is a situation that ends a mediation: 23(1)(6)
     return ACTS[act].target or str(matter["state"])

@@ -161,6 +161,9 @@ def _note(doing: _Doing) -> str:
         said = [acts.cite_ground("23(1)(1)") if doing.matter["state"] in acts.MEDIATION else None]
     elif signed.act == "extend" and (detail.get("clock") or extended_clock(doing.matter)) == "case.decide":
         said = [law.cite(law.PENALTY_PROCEDURE, 64, 1)]
+    elif doing.matter["lane"] == "report" and signed.act in ("appraise", "resume"):
+        named = doing.matter["state"] if signed.act == "appraise" else doing.state
+        said = [law.cite(*_UNCOUNTED.get(named, _UNCOUNTED["verifying"])[1])]
     elif signed.act == "transfer_police" and doing.state == "terminated":
         said.append(f"终止调解：{acts.cite_ground('23(1)(6)')}")
     if ground in acts.GROUND_LABELS:
@@ -226,28 +229,40 @@ async def _settling(doing: _Doing) -> None:
     await doing.start("odr.settle", doing.signed.at)
 
 
-async def _mediation_clock(doing: _Doing) -> Any:
+# In which state of a report which of its terms is what an appraisal keeps from counting, and by which article.
+_UNCOUNTED = {
+    "verifying": ("clue.verify", (law.PENALTY_PROCEDURE, 18, 2)),
+    "case_opened": ("case.decide", (law.PENALTY_PROCEDURE, 64, 2)),
+}
+
+
+def _appraised_clock(matter: Any, state: str) -> str:
+    return "complaint.mediate" if matter["lane"] == "complaint" else _UNCOUNTED.get(state, _UNCOUNTED["verifying"])[0]
+
+
+async def _running(doing: _Doing, key: str) -> Any:
     return await doing.connection.fetchrow(
-        "SELECT paused_at FROM clock WHERE matter_id = $1 AND key = 'complaint.mediate' AND stopped_at IS NULL", doing.id
+        "SELECT paused_at FROM clock WHERE matter_id = $1 AND key = $2 AND stopped_at IS NULL", doing.id, key
     )
 
 
 async def _appraising(doing: _Doing) -> None:
-    """The days of an appraisal are not counted (Art. 22)."""
-    if await _mediation_clock(doing) is not None:
+    """The days of an appraisal are not counted (Art. 22; Penalty Procedure Art. 18, 64)."""
+    key = _appraised_clock(doing.matter, doing.matter["state"])
+    running = await _running(doing, key)
+    if running is not None and running["paused_at"] is None:
         await clocks.pause(
-            doing.connection, doing.house.calendar, doing.id, "complaint.mediate", actor=doing.actor,
-            reason=doing.signed.detail.get("kind", "appraisal"), at=doing.signed.at,
+            doing.connection, doing.house.calendar, doing.id, key, actor=doing.actor, reason=doing.signed.detail.get("kind", "appraisal"),
+            at=doing.signed.at,
         )  # fmt: skip
 
 
 async def _resumed(doing: _Doing) -> None:
     """A mediation that was suspended for a recusal counted on."""
-    running = await _mediation_clock(doing)
+    key = _appraised_clock(doing.matter, doing.state)
+    running = await _running(doing, key)
     if running is not None and running["paused_at"] is not None:
-        await clocks.resume(
-            doing.connection, doing.house.calendar, doing.id, "complaint.mediate", actor=doing.actor, at=doing.signed.at
-        )
+        await clocks.resume(doing.connection, doing.house.calendar, doing.id, key, actor=doing.actor, at=doing.signed.at)
 
 
 async def _interrupted(connection: Connection, matter_id: uuid.UUID) -> str | None:

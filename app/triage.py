@@ -585,7 +585,8 @@ def _rows(
                 due = calendar.due(house.calendar, key, received_on, mode=house.settings.due_mode)
                 rows["clock"].append(clocks.clock_row(new_id(), matter.id, due, letter.received_at))
             if (
-                matter is matters[0]
+                key
+                and matter is matters[0]
                 and received_on >= calendar.CLOCKS_FROM
                 and may_be_defect(reading.goods, [(d.type, d.severity) for d in reading.dangers])
             ):

@@ -94,6 +94,10 @@ async def act(house: House, matter_id: uuid.UUID, name: str, who: Principal = AN
     return await settling.perform(house, matter_id, who, name, lanes=LANES, **{"reason": "依据案卷材料", **more})
 
 
+# What an appraisal or a suspension interrupted last, in the order of the walk.
+CAME_FROM = {"complaint": "mediating", "report": "verifying"}
+
+
 async def test_every_transition_there_is_and_none_besides(house: House) -> None:
     """All acts from all states of all lanes with all grounds: allowed exactly where the machine says, and never with too few persons."""
     earlier = await matter(house, 2, REPORT, respondents=SHOP)
@@ -132,7 +136,12 @@ async def test_every_transition_there_is_and_none_besides(house: House) -> None:
                 assert await state(house, ids[lane]) == before
                 first = await settling.approve(house, first.approval_id, BORIS, lanes=LANES)
             assert first.missing == 0
-            made = acts.target(name, {"lane": lane, "state": before}, elsewhere=False if name == "dispatch" else None)
+            made = acts.target(
+                name,
+                {"lane": lane, "state": before},
+                elsewhere=False if name == "dispatch" else None,
+                came_from=CAME_FROM.get(lane),
+            )
             assert await state(house, ids[lane]) == made == first.state
             done += 1
     assert done > 180
@@ -640,6 +649,20 @@ async def test_an_appraisal_goes_back_whence_it_came(house: House) -> None:
     assert (await act(house, one, "resume")).state == "mediating"
     with pytest.raises(Invalid):
         await act(house, one, "appraise", detail={"kind": "tasting"})
+
+
+async def test_a_test_of_a_report_stops_its_own_term(house: House) -> None:
+    one = await matter(house, 1, REPORT)
+    now = datetime.now(UTC)
+    paused = "SELECT paused_at IS NOT NULL FROM clock WHERE matter_id = $1 AND key = $2"
+    for state_, key in (("verifying", "clue.verify"), ("case_opened", "case.decide")):
+        if state_ == "case_opened":
+            await act(house, one, "open_case", at=now)
+        for name, stands in (("appraise", True), ("resume", False)):
+            done = await act(house, one, name, at=now)
+            async with house.database.connection() as connection:
+                assert await connection.fetchval(paused, one, key) is stands
+        assert done.state == state_
 
 
 async def test_a_term_is_extended_as_it_was_asked_whatever_the_matter_became(house: House) -> None:

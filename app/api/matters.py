@@ -137,7 +137,7 @@ async def _answer(house: House, done: Done) -> Response:
 async def _state(house: House, matter_id: uuid.UUID) -> dict[str, Any]:
     async with house.database.connection() as connection:
         row = await connection.fetchrow(
-            "SELECT m.id, m.state, m.urged, m.supervised, c.key AS clock, c.due_at, c.provisional, c.reason FROM matter m "
+            "SELECT m.id, m.state, m.district, m.authority, m.urged, m.supervised, c.key AS clock, c.due_at, c.provisional, c.reason FROM matter m "
             "LEFT JOIN clock c ON c.matter_id = m.id AND c.stopped_at IS NULL WHERE m.id = $1 ORDER BY c.due_at LIMIT 1",
             matter_id,
         )
