@@ -620,8 +620,11 @@ async def test_a_grave_injury_by_a_product_starts_the_producers_two_days(client:
     letter, one = await posted(client, "g1", text, product="燃气热水器")
     (seen,) = await history(client, letter)
     assert "defect.report" in clocks_of(seen)
-    plain, _ = await posted(client, "g2")
+    plain, other = await posted(client, "g2")
     assert "defect.report" not in clocks_of((await history(client, plain))[0])
+    marked = {"goods": "家用电器", "dangers": [{"type": "injury", "severity": "high"}]}  # a person reads what the machine did not
+    assert (await client.post("intake", f"/v1/matters/{other}/correct-reading", marked)).status_code == 200
+    assert "defect.report" in clocks_of((await history(client, plain))[0])
     await client.post("intake", f"/v1/matters/{one}/accept")
     await client.post("portal", f"/v1/complaints/{letter}/withdraw")
     assert "defect.report" in clocks_of((await history(client, letter))[0])  # the duty is nobody's to withdraw
