@@ -1,75 +1,16 @@
-"""The legal life of matters: states, acts, signatures, gates, statutory clocks. Opened in one statement, changed by named acts.
-
-One machine for all: ACTS says from which states an act may start, what state it makes, who may do it and by which article;
-data/signatures.json says how many natural persons must sign it. Nothing else changes a state.
+"""The legal life of matters as it is kept: states, gates, what waits for a signature, history. Opened in one statement, changed by the
+named acts of app.acts; nothing else changes a state.
 """
 
-import json
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import lru_cache
-from importlib.resources import files
 from typing import Any
 
 from app import clocks, law
+from app.acts import CLOSED, FOUND, MEDIATION, STATE_LABELS
 from app.database import Connection, to_json
-from app.errors import Conflict, Invalid, NotFound
-
-STATE_LABELS = {
-    "pending_acceptance": "待受理", "pending_material": "待补正", "accepted": "已受理", "settling": "和解中", "delegated": "委托调解中",
-    "mediating": "调解中", "appraising": "鉴定检测中", "suspended": "中止调解", "agreed": "达成协议", "terminated": "终止调解",
-    "not_accepted": "不予受理", "withdrawn": "已撤回", "verifying": "核查中", "verified": "已核查", "case_opened": "已立案",
-    "case_not_opened": "不予立案", "transferred": "已移送", "not_handled_again": "不再另行处理", "registered": "已登记", "answered": "已答复",
-    "merged": "与此前投诉合并办理", "history": "历史记录", "archived": "已归档", "received": "已收到", "human": "人工登记中",
-}  # fmt: skip
-CLOSED = frozenset({
-    "agreed", "terminated", "not_accepted", "withdrawn", "verified", "case_opened", "case_not_opened", "transferred", "not_handled_again",
-    "answered", "merged", "history", "archived",
-})  # fmt: skip
-
-# -- the machine
-
-REFUSAL_GROUNDS = tuple(f"16({n})" for n in range(1, 8))
-TERMINATION_GROUNDS = tuple(f"23(1)({n})" for n in range(1, 9))
-# R2: when a closed dispute may be opened again; otherwise it is one that was handled, 16(2).
-REOPENING_GROUNDS = ("own_error", "agreement_not_performed", "handled_by_merchant_or_odr_only")
-WAITING = frozenset({"pending_acceptance", "pending_material"})
-MEDIATION = frozenset({"accepted", "settling", "delegated", "mediating", "appraising", "suspended"})
-_DESK = ("intake", "mediator", "supervisor")
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """sources: states it may start from; target: the state it makes, None: none. grounds: of which one must be named. consents: gates
-    (track, name) that must have passed: a word given to one way is none to another. person: a natural person's alone. basis: (law, article, paragraph or None) of each article it stands on."""
-
-    label: str
-    lanes: tuple[str, ...]
-    sources: frozenset[str]
-    target: str | None
-    roles: tuple[str, ...]
-    basis: tuple[tuple[str, int, int | None], ...]
-    grounds: tuple[str, ...] = ()
-    consents: tuple[tuple[str, str], ...] = ()
-    person: bool = True
-
-    @property
-    def cited(self) -> str:
-        return "、".join(law.cite(name, article, paragraph) for name, article, paragraph in self.basis)
-
-
-def cite_ground(ground: str) -> str:
-    """16(3) -> 《市场监督管理投诉举报处理办法》第十六条第三项; 23(1)(5) with its paragraph. A ground that is no article's is itself."""
-    match ground.replace(")", "").split("("):
-        case ["16", item]:
-            return law.cite(law.ORDER_121, 16, item=int(item))
-        case ["23", paragraph, item]:
-            return law.cite(law.ORDER_121, 23, int(paragraph), int(item))
-        case _:
-            return _REOPENING_LABELS.get(ground, ground)
-
+from app.errors import Conflict, NotFound
 
 # What a finding bears on, as (article, paragraph, item) of Order 121: for the person who judges it.
 _FINDING_BASIS: dict[str, tuple[tuple[int, int | None, int | None], ...]] = {
@@ -83,92 +24,6 @@ def finding_basis(code: str) -> str | None:
     """Chinese; None where no article speaks of it."""
     cited = [law.cite(law.ORDER_121, article, paragraph, item) for article, paragraph, item in _FINDING_BASIS.get(code, ())]
     return "、".join(cited) or None
-
-
-_REOPENING_LABELS = {
-    "own_error": "原办理有误", "agreement_not_performed": "协议未履行", "handled_by_merchant_or_odr_only": "此前仅由经营者或在线和解处理",
-}  # fmt: skip
-
-
-def _o121(*articles: int) -> tuple[tuple[str, int, int | None], ...]:
-    return tuple((law.ORDER_121, a, None) for a in articles)
-
-
-def _both_sides(track: str) -> tuple[tuple[str, str], ...]:
-    return (track, "consumer_consent"), (track, "merchant_consent")
-
-
-ACTS: dict[str, Act] = {
-    "ask_material": Act("要求补正材料", ("complaint",), frozenset({"pending_acceptance"}), "pending_material", _DESK, _o121(10)),
-    "accept": Act("受理", ("complaint",), WAITING, "accepted", _DESK, _o121(15)),
-    "refuse": Act("不予受理", ("complaint",), WAITING, "not_accepted", _DESK, _o121(16), REFUSAL_GROUNDS),
-    "settle": Act(
-        "线上和解", ("complaint",), WAITING | {"accepted"}, "settling", _DESK, _o121(6, 18),
-        consents=(("t1", "consumer_choice"), ("t1", "odr_enterprise")),
-    ),
-    "delegate": Act("委托调解", ("complaint",), frozenset({"accepted", "mediating"}), "delegated", _DESK, _o121(19), consents=_both_sides("t2")),
-    "mediate": Act(
-        "组织调解", ("complaint",), frozenset({"accepted", "settling", "delegated"}), "mediating", _DESK, _o121(18), consents=_both_sides("t3")
-    ),
-    "appraise": Act("鉴定、检测", ("complaint",), frozenset({"mediating", "delegated"}), "appraising", _DESK, _o121(22)),
-    "suspend": Act("中止调解（回避）", ("complaint",), frozenset({"mediating"}), "suspended", _DESK, _o121(21)),
-    "resume": Act("恢复调解", ("complaint",), frozenset({"appraising", "suspended"}), "mediating", _DESK, _o121(21, 22)),
-    "agree": Act("达成协议", ("complaint",), WAITING | MEDIATION, "agreed", _DESK, _o121(24)),
-    "terminate": Act("终止调解", ("complaint",), MEDIATION, "terminated", _DESK, _o121(23), TERMINATION_GROUNDS),
-    # The complainant's own act, through his portal or at the desk.
-    "withdraw": Act("撤回投诉", ("complaint",), WAITING | MEDIATION, "withdrawn", ("portal", *_DESK), ((law.ORDER_121, 23, 1),), person=False),
-    "reopen": Act(
-        "重新办理", ("complaint",), frozenset({"agreed", "terminated", "not_accepted", "withdrawn"}), "accepted", ("intake", "supervisor"),
-        _o121(26), REOPENING_GROUNDS,
-    ),
-    "transfer_police": Act(
-        "移送公安机关", ("complaint", "report"), WAITING | MEDIATION | {"verifying"}, "transferred", ("intake", "mediator", "supervisor"), _o121(42)
-    ),
-    "find_factors": Act("认定第十七条因素", ("complaint",), WAITING | MEDIATION, None, _DESK, _o121(17)),
-    "extend": Act("延长核查期限", ("report",), frozenset({"verifying"}), None, ("intake", "supervisor"), _o121(27)),
-    "verify": Act("核查完毕", ("report",), frozenset({"verifying"}), "verified", _DESK, _o121(27)),
-    "open_case": Act("立案", ("report",), frozenset({"verifying", "verified"}), "case_opened", ("intake", "supervisor"), ((law.PENALTY_PROCEDURE, 18, None), (law.PENALTY_PROCEDURE, 19, None))),
-    "not_open_case": Act("不予立案", ("report",), frozenset({"verifying", "verified"}), "case_not_opened", ("intake", "supervisor"), ((law.PENALTY_PROCEDURE, 20, None),)),
-    "transfer": Act("移送其他机关", ("report",), frozenset({"verifying"}), "transferred", ("intake", "supervisor"), _o121(34)),
-    "not_again": Act("不再另行处理", ("report",), frozenset({"verifying"}), "not_handled_again", ("intake", "supervisor"), _o121(35)),
-    "answer": Act("告知途径", ("other",), frozenset({"registered"}), "answered", _DESK, _o121(44)),
-    "archive": Act("归档", ("complaint", "report", "other"), CLOSED - {"archived", "merged", "history"}, "archived", ("intake", "supervisor"), ()),
-}  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Signing:
-    """How many natural persons sign, and which share of those signed by one is looked at by a second afterwards."""
-
-    persons: int
-    sampled: float = 0.0
-
-
-@lru_cache(maxsize=1)
-def _signatures() -> dict[str, Any]:
-    return dict(json.loads((files("app") / "data" / "signatures.json").read_text("utf-8")))
-
-
-def signing(act: str, ground: str | None = None) -> Signing:
-    given = _signatures()["acts"].get(act, {})
-    raw = given.get(ground) or given.get("*") or _signatures()["default"]
-    return Signing(raw["persons"], raw.get("sampled", 0.0))
-
-
-def require(act: str, matter: Any, ground: str | None = None) -> Act:
-    """The act, where it may start from the matter as it stands. Raises Invalid for an unknown act or ground, Conflict otherwise."""
-    if act not in ACTS:
-        raise Invalid.field("act", f"must be one of {', '.join(ACTS)}")
-    wanted = ACTS[act]
-    if wanted.grounds and ground not in wanted.grounds:
-        raise Invalid.field("ground", f"must be one of {', '.join(wanted.grounds)}")
-    if ground is not None and not wanted.grounds:
-        raise Invalid.field("ground", f"{act} has no grounds")
-    if matter["lane"] not in wanted.lanes:
-        raise Conflict(f"{wanted.label}: only for {', '.join(wanted.lanes)}; this matter is {matter['lane']}")
-    if matter["state"] not in wanted.sources:
-        raise Conflict(f"{wanted.label}: not from {STATE_LABELS[matter['state']]}")
-    return wanted
 
 
 _COLUMNS = {
@@ -213,9 +68,10 @@ async def hold(connection: Connection, matter_id: uuid.UUID) -> Any:
 async def move(
     connection: Connection, matter_id: uuid.UUID, state: str, *, actor: str, at: datetime, note: str | None = None,
     authority: str = "bureau", outcome: str | None = None, recovered_fen: int | None = None, satisfied: bool | None = None,
-    act: str | None = None, ground: str | None = None, signed_by: Sequence[str] = (),
+    act: str | None = None, ground: str | None = None, signed_by: Sequence[str] = (), detail: Mapping[str, Any] | None = None,
 ) -> None:  # fmt: skip
-    """A state change with its history row. A closed matter's clocks stop; one that is opened again is closed no more."""
+    """A state change with its history row. A closed matter's clocks stop, but those that outlive it; one that is opened again is closed
+    no more."""
     closes = state in CLOSED
     await connection.execute(
         "UPDATE matter SET state = $2, authority = $3, as_of = $4, outcome = coalesce($5, outcome), "
@@ -224,8 +80,9 @@ async def move(
         matter_id, state, authority, at, outcome, recovered_fen, satisfied, closes,
     )  # fmt: skip
     await connection.execute(
-        "INSERT INTO state_change (matter_id, state, actor, authority, at, note, act, ground, signed_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-        matter_id, state, actor, authority, at, note, act, ground, list(signed_by),
+        "INSERT INTO state_change (matter_id, state, actor, authority, at, note, act, ground, signed_by, detail) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb)",
+        matter_id, state, actor, authority, at, note, act, ground, list(signed_by), to_json(detail) if detail else None,
     )  # fmt: skip
     if closes:
         await clocks.stop_clocks(connection, matter_id, at=at, by=state, actor=actor)
@@ -291,35 +148,52 @@ async def decide_again(
     )  # fmt: skip
 
 
-async def copy_as_report(connection: Connection, matter_id: uuid.UUID, twin: uuid.UUID, actor: str, at: datetime) -> None:
-    """The report of a letter that was taken for a complaint alone: same reading, parties and respondents; not their
-    contacts, whose ciphertext is bound to the first matter's row."""
-    kept = "letter_id, kind, source, channel, district, goods, problem, issues, demands, amount_fen, reading, terms, term_weights, \
+_COPIED = "letter_id, kind, source, channel, district, goods, problem, issues, demands, amount_fen, reading, terms, term_weights, \
 order_token, product_token, lot_token, shop_token, place_tokens, name_tokens, city, quarter, signature, event_on, received_at, event_at, history, merchant_id, authority, kind_probability"
+_SPLIT = (
+    "split_by_person", "工作人员认定来件同时包含举报，分别登记办理", law.cite(law.ORDER_121, 9),
+)  # fmt: skip
+_CLUE_FOUND = (
+    "clue_found", "调解中发现涉嫌违法线索，自发现之日起核查，调解继续进行",
+    "、".join(law.cite(law.ORDER_121, 27, paragraph) for paragraph in (1, 2)),
+)  # fmt: skip
+
+
+async def copy_as_report(
+    connection: Connection, matter_id: uuid.UUID, twin: uuid.UUID, actor: str, at: datetime, *, found: str | None = None
+) -> None:
+    """A report made from a complaint: same reading, parties and respondents; not their contacts, whose ciphertext is bound to the
+    first matter's row. found: the note of whoever found the clue in mediation: then it is the bureau's own, received as it was
+    found, and has no reporter."""
+    values = {name: name for name in _COPIED.split(", ")}
+    if found is not None:
+        values |= {"kind": "'report'", "kind_probability": "1", "source": f"'{FOUND}'", "received_at": "$3::timestamptz"}
     await connection.execute(
-        f"INSERT INTO matter (id, sequence, lane, state, track, as_of, {kept}) SELECT $2, sequence + 1, 'report', "
-        f"CASE WHEN history THEN 'history' ELSE 'verifying' END, CASE WHEN history THEN 'none' ELSE 'clue' END, $3, {kept} "
-        "FROM matter WHERE id = $1",
+        f"INSERT INTO matter (id, sequence, lane, state, track, as_of, {', '.join(values)}) "
+        "SELECT $2, (SELECT max(sequence) + 1 FROM matter o WHERE o.letter_id = matter.letter_id), 'report', "
+        "CASE WHEN history THEN 'history' ELSE 'verifying' END, CASE WHEN history THEN 'none' ELSE 'clue' END, $3, "
+        f"{', '.join(values.values())} FROM matter WHERE id = $1",
         matter_id, twin, at,
     )  # fmt: skip
-    await connection.execute("INSERT INTO party SELECT $2, record_id, role FROM party WHERE matter_id = $1", matter_id, twin)
+    if found is None:
+        await connection.execute("INSERT INTO party SELECT $2, record_id, role FROM party WHERE matter_id = $1", matter_id, twin)
     await connection.execute(
         "INSERT INTO respondent (id, matter_id, sequence, merchant_id, written_name, shop, platform, stated, origin, evidence) "
         "SELECT gen_random_uuid(), $2, sequence, merchant_id, written_name, shop, platform, stated, origin, evidence "
         "FROM respondent WHERE matter_id = $1 AND valid_to IS NULL",
         matter_id, twin,
     )  # fmt: skip
+    rule, text, basis = _SPLIT if found is None else _CLUE_FOUND
     await connection.execute(
         "INSERT INTO decision (id, matter_id, kind, decided_at, actor, track, rule, reasons, facts, evidence, sign, policy_hash, law, parameters) "
-        "SELECT gen_random_uuid(), $2, 'initial', $3, $4, 'clue', 'split_by_person', "
-        "'[{\"text\": \"工作人员认定来件同时包含举报，分别登记办理\", \"legal_basis\": \"《市场监督管理投诉举报处理办法》第九条\"}]'::jsonb, "
+        "SELECT gen_random_uuid(), $2, 'initial', $3, $4, 'clue', $5, $6::jsonb, "
         "facts, evidence, 'one_person', policy_hash, law, parameters FROM decision WHERE matter_id = $1 AND kind = 'initial'",
-        matter_id, twin, at, actor,
+        matter_id, twin, at, actor, rule, to_json([{"text": text, "legal_basis": basis}]),
     )  # fmt: skip
     await connection.execute(
-        "INSERT INTO state_change (matter_id, state, actor, authority, at, note) "
-        "SELECT id, state, $2, authority, $3, 'reading_corrected' FROM matter WHERE id = $1",
-        twin, actor, at,
+        "INSERT INTO state_change (matter_id, state, actor, authority, at, note, act, signed_by) "
+        "SELECT id, state, $2, authority, $3, $4, $5, $6 FROM matter WHERE id = $1",
+        twin, actor, at, found or "reading_corrected", found and "find_clue", [actor] if found else [],
     )  # fmt: skip
 
 
@@ -429,7 +303,7 @@ async def ending(connection: Connection, today: date, now: datetime, limit: int)
 async def signers(connection: Connection, matter_id: uuid.UUID, act: str) -> list[str]:
     """Who signed an act when it was last done; nobody where it never was."""
     found = await connection.fetchval(
-        "SELECT signed_by FROM state_change WHERE matter_id = $1 AND (act = $2 OR (act = 'finish' AND state = 'terminated' AND $2 = 'terminate')) "
+        "SELECT signed_by FROM state_change WHERE matter_id = $1 AND (act = $2 OR (act IN ('finish', 'transfer_police') AND state = 'terminated' AND $2 = 'terminate')) "
         "ORDER BY id DESC LIMIT 1",
         matter_id, act,
     )  # fmt: skip
@@ -459,12 +333,15 @@ async def ask_gate(
     return row is not None
 
 
-async def remark(connection: Connection, matter_id: uuid.UUID, act: str, *, actor: str, at: datetime, note: str | None) -> None:
+async def remark(
+    connection: Connection, matter_id: uuid.UUID, act: str, *, actor: str, at: datetime, note: str | None, ground: str | None = None,
+    signed_by: Sequence[str] = (), detail: Mapping[str, Any] | None = None,
+) -> None:  # fmt: skip
     """Something in a matter's history that leaves its state as it is."""
     await connection.execute(
-        "INSERT INTO state_change (matter_id, state, actor, authority, at, note, act) SELECT id, state, $2, 'bureau', $3, $4, $5 FROM matter "
-        "WHERE id = $1",
-        matter_id, actor, at, note, act,
+        "INSERT INTO state_change (matter_id, state, actor, authority, at, note, act, ground, signed_by, detail) "
+        "SELECT id, state, $2, 'bureau', $3, $4, $5, $6, $7, $8::jsonb FROM matter WHERE id = $1",
+        matter_id, actor, at, note, act, ground, list(signed_by), to_json(detail) if detail else None,
     )  # fmt: skip
 
 
@@ -523,7 +400,7 @@ async def read_matters(connection: Connection, letter_id: uuid.UUID, *, now: dat
             {
                 "id": row["id"], "lane": row["lane"], "kind": row["kind"], "kind_probability": row["kind_probability"],
                 "case_no": row["case_no"], "state": row["state"], "state_label": STATE_LABELS[row["state"]],
-                "authority": row["authority"], "as_of": row["as_of"], "track": row["track"], "district": row["district"],
+                "authority": row["authority"], "as_of": row["as_of"], "reached_at": row["reached_at"], "track": row["track"], "district": row["district"],
                 "goods": row["goods"], "problem": row["problem"], "issues": row["issues"], "demands": row["demands"],
                 "amount_fen": row["amount_fen"], "reading": row["reading"], "copy_of": row["copy_of"],
                 "merchant_id": row["merchant_id"], "merchant_name": row["merchant_name"], "incident_id": row["incident_id"],

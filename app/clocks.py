@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 
 from app import calendar as days
@@ -16,7 +17,7 @@ from app import deliveries
 from app.calendar import Calendar, Due, Pause, light, local_day
 from app.database import Connection, to_json
 from app.errors import Conflict, Invalid, NotFound
-from app.terms import Rule
+from app.terms import Rule, shipped
 
 COLUMNS = "id, matter_id, key, law, received_on, mode, bounded, started_at, due_on, due_at, provisional, reason, other_modes"
 
@@ -52,18 +53,35 @@ async def start_clock(connection: Connection, clock_id: uuid.UUID, matter_id: uu
 async def stop_clocks(
     connection: Connection, matter_id: uuid.UUID, *, at: datetime, by: str, key: str | None = None, actor: str | None = None
 ) -> None:  # fmt: skip
-    """All running clocks of the matter, or that of one key. by: what ended them. A pause that goes on ends with its clock."""
-    await connection.execute(_STOP, matter_id, at, by, key, actor)
+    """The running clock of that key, else all that end with their matter. by: what ended them. A pause that goes on ends with its clock."""
+    await stop_each(connection, matter_id, None if key is None else [key], at=at, by=by, actor=actor)
+
+
+async def stop_each(
+    connection: Connection, matter_id: uuid.UUID, keys: Sequence[str] | None, *, at: datetime, by: str, actor: str | None = None
+) -> list[str]:  # fmt: skip
+    """Those of the keys (None: all that end with their matter) that ran, stopped now."""
+    rows = await connection.fetch(_STOP, matter_id, at, by, keys, actor, _outliving())
+    return [r["key"] for r in rows]
+
+
+@lru_cache(maxsize=1)
+def _outliving() -> list[str]:
+    """What somebody is owed still when a matter is closed is the law's, in no bureau's own file."""
+    return [key for key, term in shipped().terms.items() if term.outlives]
 
 
 _STOP = """
 WITH stopped AS (
   UPDATE clock SET stopped_at = $2, stopped_by = $3, paused_days = paused_days + CASE WHEN paused_at IS NULL THEN 0 ELSE
     greatest(($2 AT TIME ZONE 'Asia/Shanghai')::date - (paused_at AT TIME ZONE 'Asia/Shanghai')::date, 0) END
-  WHERE matter_id = $1 AND stopped_at IS NULL AND ($4::text IS NULL OR key = $4) RETURNING id, paused_at
+  WHERE matter_id = $1 AND stopped_at IS NULL AND CASE WHEN $4::text[] IS NULL THEN key <> ALL($6::text[]) ELSE key = ANY($4) END
+  RETURNING id, key, paused_at
+), noted AS (
+  INSERT INTO clock_event (clock_id, act, at, actor, reason, detail)
+  SELECT id, 'resume', greatest($2, paused_at), coalesce($5, $3), 'stopped', '{}' FROM stopped WHERE paused_at IS NOT NULL
 )
-INSERT INTO clock_event (clock_id, act, at, actor, reason, detail)
-SELECT id, 'resume', greatest($2, paused_at), coalesce($5, $3), 'stopped', '{}' FROM stopped WHERE paused_at IS NOT NULL
+SELECT key FROM stopped
 """
 
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app import (
+    acts,
     audit,
     calendar,
     cases,
@@ -19,6 +20,7 @@ from app import (
     codes,
     complainants,
     deliveries,
+    effects,
     incidents,
     intake,
     law,
@@ -35,13 +37,12 @@ from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.identity import Principal, new_id
 from app.policy import Facts
 from app.privacy import mask_text
-from app.reading import LANES, signals
+from app.reading import LANES, may_be_defect, signals
 from app.triage import House, priority
 from ml.reading import DANGERS, DEPARTMENTS, KINDS, SEVERITIES
 
 # Before these a matter has seen no legal act: its lane may still be read otherwise.
-_UNTOUCHED = frozenset({"pending_acceptance", "verifying", "registered"})
-_FIRST_STATE = {"complaint": "pending_acceptance", "report": "verifying", "other": "registered"}
+_UNTOUCHED = frozenset({*acts.FIRST_STATES.values(), "pending_dispatch"})
 _CLOCK = {"complaint": "complaint.accept", "report": "clue.verify"}
 
 
@@ -99,6 +100,8 @@ async def correct_reading(
         )
         if lane != matter["lane"]:
             await _change_lane(house, connection, matter, lane, principal, now)
+        if lane != "other" and not matter["history"] and _may_be_defect(after) and not _may_be_defect(before):
+            await effects.start_clock(house, connection, matter_id, "defect.report", now, received_at=matter["received_at"])
         twin = await _split(house, connection, matter, principal, now) if kind == "both" and before["kind"] != "both" else None
         track = await _decide_again(house, connection, matter_id, matter, lane, kind, after, reading, principal, now)
         if kind == "emergency" and before["kind"] != "emergency" and not matter["history"]:
@@ -114,6 +117,10 @@ async def correct_reading(
         kind = lane
         before, after = {**before, "kind": lane}, {**after, "kind": lane}
     return {"id": matter_id, "kind": kind, "lane": lane, "track": track, "before": before, "after": after, "second_matter": twin}
+
+
+def _may_be_defect(read: Mapping[str, Any]) -> bool:
+    return may_be_defect(read["goods"], [(d["type"], d["severity"]) for d in read["dangers"]])
 
 
 async def _check(connection: Connection, wanted: Correction) -> None:
@@ -166,7 +173,7 @@ def _as_corrected(matter: Any, wanted: Correction) -> dict[str, Any]:
 
 async def _require_untouched(connection: Connection, matter: Any, kind: str) -> None:
     if not matter["history"] and matter["state"] not in _UNTOUCHED:
-        raise Conflict(f"kind: the matter is {cases.STATE_LABELS[matter['state']]}; a legal act on it can't be read away")
+        raise Conflict(f"kind: the matter is {acts.STATE_LABELS[matter['state']]}; a legal act on it can't be read away")
     if await connection.fetchval("SELECT count(*) FROM matter WHERE letter_id = $1", matter["letter_id"]) > 1:
         raise Conflict("kind: the letter was split in two matters; finish the one that is none")
 
@@ -178,8 +185,9 @@ async def _change_lane(
     if matter["history"]:
         return
     await clocks.stop_clocks(connection, matter["id"], at=now, by="reading_corrected", actor=principal.subject)
-    await cases.move(connection, matter["id"], _FIRST_STATE[lane], actor=principal.subject, at=now, note="reading_corrected")
-    await _start_clock(house, connection, matter["id"], lane, matter["received_at"])
+    state = matter["state"] if matter["state"] == "pending_dispatch" else acts.FIRST_STATES[lane]
+    await cases.move(connection, matter["id"], state, actor=principal.subject, at=now, note="reading_corrected")
+    await _start_clock(house, connection, matter["id"], lane, matter["reached_at"] or matter["received_at"])
     await connection.execute(
         "UPDATE incident SET version = version + 1 WHERE id IN "
         "(SELECT incident_id FROM incident_membership WHERE matter_id = $1 AND valid_to IS NULL)",
@@ -235,7 +243,7 @@ async def _decide_again(
     )  # fmt: skip
     if (
         track != "none"
-        and matter["state"] not in cases.CLOSED
+        and matter["state"] not in acts.CLOSED
         and not await rerouting.place(connection, matter, track, facts, principal.subject)
     ):
         await _enqueue(connection, matter_id, track, matter, priority(facts, track))

@@ -17,6 +17,7 @@ from typing import Any
 from markupsafe import escape
 
 from app import audit, directories, intake
+from app.acts import FOUND
 from app.calendar import SHANGHAI, local_day
 from app.database import Connection
 from app.drawing import AUDIENCE_LABELS, FORMS, Field, Form, draw, fill, get_form, grounds
@@ -220,7 +221,7 @@ class _Drawn:
 
 
 _MATTER = """
-SELECT m.id, m.letter_id, m.lane, m.district, m.goods, m.problem, m.issues, m.demands, m.case_no, m.received_at,
+SELECT m.id, m.letter_id, m.lane, m.source, m.district, m.goods, m.problem, m.issues, m.demands, m.case_no, coalesce(m.reached_at, m.received_at) AS received_at,
        CASE WHEN mc.registered = 1 THEN mc.name END AS registered_name, r.written_name
 FROM matter m LEFT JOIN merchant mc ON mc.id = m.merchant_id
 LEFT JOIN LATERAL (SELECT written_name FROM respondent WHERE matter_id = m.id AND valid_to IS NULL ORDER BY sequence LIMIT 1) r ON true
@@ -239,6 +240,8 @@ async def _draw(
         raise NotFound("no such matter")
     if matter["lane"] not in form.lanes:
         raise Conflict(f"{form.title} is not for this matter")
+    if matter["source"] == FOUND and "reporter" in form.audiences:
+        raise Conflict(f"{form.title}: nobody reported this; the bureau found it itself")
     letter = await intake.open_letter(connection, vault, matter["letter_id"])
     day = local_day(now)
     bureau = await directories.find_bureau(connection, matter["district"], day) or {}
@@ -268,8 +271,9 @@ def _of_the_file(form: Form, matter: Any, letter: Letter) -> dict[str, Any]:
     written = respondent.get("name") or matter["written_name"]
     # What somebody states is registered as he says it; what the bureau decides is addressed to whom it is about.
     name = written if form.number <= 2 else matter["registered_name"] or written
+    # Of a clue that the bureau found whoever complained is no reporter.
     filed = {
-        name: body.complainant.__dict__.get(name)
+        name: None if matter["source"] == FOUND else body.complainant.__dict__.get(name)
         for name in ("name", "phone", "id_no", "address", "province", "city", "district")
     }
     person: dict[str, Any] = {

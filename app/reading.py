@@ -23,6 +23,8 @@ from ml.tokens import Mac, Tokeniser, Tokens, read_phones
 
 _PRIOR_TEXTS = 2000  # how many texts the general dictionary counts for, against those seen
 _SAFETY_GOODS = frozenset({"食品", "餐饮和住宿", "药械妆"})
+# What the recall rules for consumer goods cover; food and medicines have their own.
+_CONSUMER_PRODUCTS = frozenset({"服装鞋帽", "家居用品", "交通工具", "通讯产品", "家用电器", "宠物及宠物用品", "其他商品"})
 # Article 9: complaint and report in one letter are two matters, and nothing else splits a letter.
 LANES = {"complaint": ("complaint",), "report": ("report",), "both": ("complaint", "report")}
 # Facts whose values are stored beside their spans: numbers, days and platforms. Names stay in the ciphertext.
@@ -125,6 +127,12 @@ def signals(dangers: Sequence[tuple[str, str]], *, goods: str | None, issues: Se
         "group_action": any_of("group_action", at_least="medium"),
         "minors_harm": any_of("minor", at_least="medium") and any(s != "low" for s in harms),
     }  # fmt: skip
+
+
+def may_be_defect(goods: str | None, dangers: Sequence[tuple[str, str]]) -> bool:
+    """Death or grave injury from a consumer product, by goods class and dangers (type, severity): whether a defect is behind it a person
+    judges (recall rules, Art. 8)."""
+    return goods in _CONSUMER_PRODUCTS and any(t in ("death", "injury") and s == "high" for t, s in dangers)
 
 
 @dataclass

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from app import audit, baselines, calendar, cases, clocks, deliveries, policy, work
+from app import acts, audit, baselines, calendar, cases, clocks, deliveries, policy, work
 from app.calendar import local_day
 from app.codes import common_region
 from app.database import Connection
@@ -66,7 +66,7 @@ async def _follow(house: House, connection: Connection, incident_id: uuid.UUID, 
     incident = await connection.fetchrow("SELECT * FROM incident WHERE id = $1 FOR NO KEY UPDATE", incident_id)
     if not incident["grown"]:
         return 0  # somebody else was quicker
-    members = await connection.fetch(_MEMBERS, incident_id, sorted(cases.CLOSED))
+    members = await connection.fetch(_MEMBERS, incident_id, sorted(acts.CLOSED))
     places = {m["district"] for m in members}
     if not any(outgrew(incident, house.policy_at(place, now).thresholds) for place in places):
         await connection.execute("UPDATE incident SET grown = false WHERE id = $1", incident_id)
@@ -166,7 +166,9 @@ async def place(connection: Connection, matter: Any, track: str, facts: Facts, a
     """The matter's work where its track, its facts and its clocks put it now. False: it never had any."""
     rank, due_at = priority(facts, track), await cases.next_due(connection, matter["id"])
     urgent_at = work.urgent_at(due_at, matter["received_at"], rank)
-    return await work.reroute(connection, matter["id"], track, actor, priority=rank, due_at=due_at, urgent_at=urgent_at)
+    # What a unit returned stays with the intake desk, which alone may send it (Art. 41).
+    queue = "intake" if matter["state"] == "pending_dispatch" else track
+    return await work.reroute(connection, matter["id"], queue, actor, priority=rank, due_at=due_at, urgent_at=urgent_at)
 
 
 _REASONS = {
@@ -207,7 +209,7 @@ async def follow_terms(house: House, now: datetime, *, limit: int = 200) -> int:
     earliest = min(house.policy_at(p.jurisdiction, now).thresholds.get("mediate.fallback", 45) for p in house.policies)
     async with house.database.connection() as connection:
         rows = await connection.fetch(
-            _RUN_OUT, sorted(cases.CLOSED), today + timedelta(days=14), today, now - timedelta(days=earliest), limit
+            _RUN_OUT, sorted(acts.CLOSED), today + timedelta(days=14), today, now - timedelta(days=earliest), limit
         )
     touched = 0
     for row in rows:
@@ -218,7 +220,7 @@ async def follow_terms(house: House, now: datetime, *, limit: int = 200) -> int:
             continue
         async with house.database.transaction() as connection:
             matter = await cases.hold(connection, row["id"])
-            if matter["track"] != row["track"] or matter["state"] in cases.CLOSED:
+            if matter["track"] != row["track"] or matter["state"] in acts.CLOSED:
                 continue
             if matter["state"] == "settling":
                 matter = await _end_settling(connection, matter, now)

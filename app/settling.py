@@ -8,29 +8,24 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from app import audit, calendar, cases, clocks, deliveries, documents, law, rerouting, templates, work
+from app import acts, audit, cases, deliveries, effects, law, rerouting, work
 from app.calendar import local_day
-from app.database import Connection, to_json
+from app.database import Connection
+from app.effects import Ending, Signed
 from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.identity import Principal, new_id
 from app.triage import House
 
-# What a mediator may write as the end, and the state it makes. The article is the ground of Order 121 Art. 23(1).
-OUTCOMES: dict[str, tuple[str, str]] = {
-    "agreement": ("agreed", "达成协议"),
-    "withdrawn": ("withdrawn", "第二十三条第一款第一项"),
-    "refused": ("terminated", "第二十三条第一款第二项"),
-    "unreachable": ("terminated", "第二十三条第一款第二项"),
-    "no_agreement": ("terminated", "第二十三条第一款第三项"),
-    "answered": ("answered", "告知途径"),
-    "verified": ("verified", "第二十七条"),
-    "other": ("terminated", "第二十三条第一款第八项"),
-}
-_GROUNDS = {"refused": "23(1)(2)", "unreachable": "23(1)(2)", "no_agreement": "23(1)(3)", "other": "23(1)(8)"}
-_BY_LANE = {
-    "complaint": {"agreement", "withdrawn", "refused", "unreachable", "no_agreement", "other"},
-    "report": {"verified"},
-    "other": {"answered"},
+# What a mediator may write as the end: the act that ends the matter, and its ground.
+OUTCOMES: dict[str, tuple[str, str | None]] = {
+    "agreement": ("agree", None),
+    "withdrawn": ("withdraw", None),
+    "refused": ("terminate", "23(1)(2)"),
+    "unreachable": ("terminate", "23(1)(2)"),
+    "no_agreement": ("terminate", "23(1)(3)"),
+    "answered": ("answer", None),
+    "verified": ("verify", None),
+    "other": ("terminate", "23(1)(8)"),
 }
 
 
@@ -45,37 +40,35 @@ class Done:
     missing: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Signed:
-    """One act with all who sign it."""
-
-    act: str
-    ground: str | None
-    reason: str | None
-    detail: Mapping[str, Any]
-    signers: Sequence[str]
-    at: datetime
-
-
 async def perform(
     house: House, matter_id: uuid.UUID, principal: Principal, act: str, *, lanes: Sequence[str], ground: str | None = None,
     reason: str | None = None, detail: Mapping[str, Any] | None = None, at: datetime | None = None,
 ) -> Done:  # fmt: skip
-    """A legal act of cases.ACTS on a matter. Where the law or the bureau wants further signatures it waits as an approval instead."""
+    """A legal act of acts.ACTS on a matter. Where the law or the bureau wants further signatures it waits as an approval instead."""
     moment = at or datetime.now(UTC)
     async with house.database.transaction() as connection:
+        said = dict(detail or {})
+        if act == "merge_report":
+            await _hold_both(connection, matter_id, said.get("into"), principal, lanes)
         matter = await _held(connection, matter_id, principal, lanes)
-        wanted = cases.require(act, matter, ground)
+        if act == "forward":
+            raise Forbidden(_NOT_FORWARDED)
+        wanted = acts.require(act, matter, ground)
+        if act == "dispatch" and not principal.has("intake", "admin"):
+            raise Forbidden(_NOT_FORWARDED)
         principal.require(*wanted.roles)
         if wanted.person:
             _natural(principal)
         await _require_consents(connection, matter, wanted)
-        if act in _REASONED and not reason:
+        if wanted.reasoned and not reason:
             raise Invalid.field("reason", f"{wanted.label} needs a reason")
-        signed = Signed(act, ground, reason, detail or {}, [principal.subject], moment)
-        _check_detail(signed)
+        acts.require_detail(act, ground, said)
+        effects.check_receiver(house, matter, act, ground, said)
+        if act == "extend":  # the one that runs now, whatever becomes of the matter until the head has signed
+            said.setdefault("clock", effects.extended_clock(matter))
+        signed = Signed(act, ground, reason, said, [principal.subject], moment)
         await _require_sixty_days(connection, matter_id, ground, moment)
-        signing = cases.signing(act, ground)
+        signing = acts.signing(act, ground)
         if signing.persons > 1:
             approval_id = new_id()
             fresh = await cases.propose(
@@ -86,7 +79,8 @@ async def perform(
                 raise Conflict(f"{wanted.label} waits for a second signature already; see GET /v1/approvals")
             await audit.record(connection, principal.subject, f"propose_{act}", "matter", [matter_id], lane=matter["lane"])
             return Done(matter_id, act, matter["state"], approval_id, signing.persons - 1)
-        state = await _carry_out(house, connection, matter, signed)
+        _require_last(principal, signing)
+        state = await effects.carry_out(house, connection, matter, signed)
         if signing.sampled and _drawn(matter_id, signing.sampled):
             await cases.propose(
                 connection, new_id(), matter_id, kind="sample", act=act, ground=ground, reason=reason, detail=signed.detail, persons=2,
@@ -107,7 +101,7 @@ async def approve(
             await cases.end_approval(connection, approval_id, "done", by=principal.subject, at=moment)
             await audit.record(connection, principal.subject, "sample_checked", "matter", [matter["id"]], lane=matter["lane"])
             return Done(matter["id"], approval["act"], matter["state"])
-        wanted = cases.require(approval["act"], matter, approval["ground"])
+        wanted = acts.require(approval["act"], matter, approval["ground"])
         principal.require(*wanted.roles)
         await _require_sixty_days(connection, matter["id"], approval["ground"], moment)
         signers = [*approval["signed_by"], principal.subject]
@@ -118,9 +112,10 @@ async def approve(
                 connection, principal.subject, f"sign_{approval['act']}", "matter", [matter["id"]], lane=matter["lane"]
             )
             return Done(matter["id"], approval["act"], matter["state"], approval_id, missing)
+        _require_last(principal, acts.signing(approval["act"], approval["ground"]))
         await cases.end_approval(connection, approval_id, "done", by=principal.subject, at=moment)
         signed = Signed(approval["act"], approval["ground"], approval["reason"], approval["detail"], signers, moment)
-        state = await _carry_out(house, connection, matter, signed)
+        state = await effects.carry_out(house, connection, matter, signed)
     return Done(matter["id"], approval["act"], state)
 
 
@@ -161,21 +156,35 @@ async def draft_ends(house: House, now: datetime, *, limit: int = 500) -> int:
         for matter_id in ending:
             await cases.propose(
                 connection, new_id(), matter_id, kind="clock", act="terminate", ground="23(1)(5)", reason="自受理之日起六十日内未能达成调解协议",
-                detail={}, persons=cases.signing("terminate", "23(1)(5)").persons, signed_by=[], at=now,
+                detail={}, persons=acts.signing("terminate", "23(1)(5)").persons, signed_by=[], at=now,
             )  # fmt: skip
     return len(ending)
 
 
-_REASONED = frozenset({"refuse", "terminate", "reopen", "transfer_police", "find_factors", "extend", "suspend", "transfer", "not_again", "not_open_case", "ask_material", "appraise"})  # fmt: skip
-# What else an act needs to be said: the field and what it may be.
-FACTORS = tuple(f"17({n})" for n in range(1, 6))
+_NOT_FORWARDED = f"{law.cite(law.ORDER_121, 41, 2)}：不具备处理权限的，应当及时反馈统一接收投诉举报的工作机构，不得自行移送。请退回（return），由统一接收机构分送（dispatch）"
 
 
-def _check_detail(signed: Signed) -> None:
-    if signed.act == "find_factors":
-        given = signed.detail.get("factors") or []
-        if not given or not set(given) <= set(FACTORS):
-            raise Invalid.field("factors", f"must name some of {', '.join(FACTORS)}")
+def _require_last(principal: Principal, signing: acts.Signing) -> None:
+    """The head approves what others propose: who signs last must be one."""
+    if signing.last and not principal.has(signing.last):
+        raise Forbidden(f"the last signature must be that of a {signing.last}")
+
+
+async def _hold_both(
+    connection: Connection, matter_id: uuid.UUID, into: Any, principal: Principal, lanes: Sequence[str]
+) -> None:  # fmt: skip
+    """Two matters in the order everybody locks them; the other one must be the caller's to see as well."""
+    try:
+        other = uuid.UUID(str(into))
+    except ValueError:
+        raise Invalid.field("into", "must be the id of the earlier report") from None
+    rows = await connection.fetch("SELECT id FROM matter WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE", [matter_id, other])
+    if other not in [r["id"] for r in rows]:
+        raise Invalid.field("into", "no such matter")
+    try:
+        await _held(connection, other, principal, lanes)
+    except NotFound:
+        raise Invalid.field("into", "no such matter") from None
 
 
 async def _held(connection: Connection, matter_id: uuid.UUID, principal: Principal, lanes: Sequence[str]) -> Any:
@@ -209,10 +218,10 @@ async def _require_sixty_days(connection: Connection, matter_id: uuid.UUID, grou
         "SELECT due_on FROM clock WHERE matter_id = $1 AND key = 'complaint.mediate' AND stopped_at IS NULL", matter_id
     )
     if due_on is not None and local_day(at) <= due_on:
-        raise Conflict(f"{cases.cite_ground(ground)}: the term runs until {due_on}; before that another ground is needed")
+        raise Conflict(f"{acts.cite_ground(ground)}: the term runs until {due_on}; before that another ground is needed")
 
 
-async def _require_consents(connection: Connection, matter: Any, wanted: cases.Act) -> None:
+async def _require_consents(connection: Connection, matter: Any, wanted: acts.Act) -> None:
     if not wanted.consents:
         return
     gates = await cases.gates_of(connection, matter["id"])
@@ -235,160 +244,51 @@ def _drawn(matter_id: uuid.UUID, share: float) -> bool:
     return (matter_id.int & 0xFFFF) < share * 0x10000
 
 
-async def _carry_out(house: House, connection: Connection, matter: Any, signed: Signed) -> str:
-    """The act itself, all who must sign having signed. Gives the state it made."""
-    act, actor, matter_id = cases.ACTS[signed.act], signed.signers[-1], matter["id"]
-    state = act.target or matter["state"]
-    basis = cases.cite_ground(signed.ground) if signed.ground else act.cited
-    more = _ALSO.get((signed.act, signed.ground)) or _ALSO.get((signed.act, None))
-    note = "；".join(part for part in (basis, more and f"{more[0]}：{law.cite(law.ORDER_121, *more[1])}", signed.reason) if part)
-    if act.target is not None:
-        await cases.move(
-            connection, matter_id, state, actor=actor, at=signed.at, note=note, outcome=_OUTCOME.get(signed.act), act=signed.act,
-            ground=signed.ground, signed_by=signed.signers,
-        )  # fmt: skip
-    if signed.act == "accept":
-        await _start_mediation(house, connection, matter, actor, signed.at)
-    elif signed.act == "reopen":
-        await _start_mediation(house, connection, matter, actor, signed.at)
-        await work.reopen(connection, matter_id, actor)
-    elif signed.act == "settle":
-        await _start(house, connection, matter, "odr.settle", signed.at)
-    elif signed.act in _CLOCK_ACTS:
-        await _change_clock(house, connection, matter, signed)
-    elif signed.act == "find_factors":
-        await connection.execute(
-            "INSERT INTO finding (id, matter_id, code, evidence) VALUES ($1, $2, 'ART17', $3)", new_id(), matter_id,
-            to_json({"factors": list(signed.detail["factors"]), "reason": signed.reason, "signed_by": list(signed.signers)}),
-        )  # fmt: skip
-    if state in cases.CLOSED:
-        await cases.lapse_approvals(connection, matter_id, by=actor, at=signed.at)
-        await work.close_item(connection, matter_id, signed.act, actor)
-        if signed.act in ("terminate", "transfer_police") and matter["state"] in cases.MEDIATION:
-            await _start(house, connection, matter, "complaint.terminate_notice", signed.at)
-    if signed.act in _FORMS:
-        await _draw(house, connection, matter_id, _FORMS[signed.act], signed)
-    await work.redate(connection, [matter_id])
-    told = {"act": signed.act, "state": state, "ground": signed.ground}
-    await deliveries.announce(connection, [(matter_id, f"matter.{_EVENTS.get(signed.act, 'changed')}", told)])
-    await audit.record(connection, actor, signed.act, "matter", [matter_id], lane=matter["lane"])
-    return state
-
-
-# What is said beside the ground: the power that is lacking, the way that is left.
-_ALSO: dict[tuple[str, str | None], tuple[str, tuple[int, ...]]] = {
-    ("refuse", "16(1)"): ("处理权限", (13, 1)), ("terminate", None): ("不服的救济途径", (25,)),
-}  # fmt: skip
-_FORMS = {"accept": 5, "refuse": 6, "terminate": 8}
-
-
-async def _draw(house: House, connection: Connection, matter_id: uuid.UUID, form: int, signed: Signed) -> None:
-    """The decision's document, signed by those who did the act. What lacks something stays a draft until it is filled in."""
-    values = {"ground": int(signed.ground.rstrip(")").rsplit("(", 1)[-1])} if signed.ground else {}
-    document_id = await documents.draft(
-        connection, house.vault, await templates.load(connection), matter_id, form, values, signed.signers[0], at=signed.at
-    )
-    if not await connection.fetchval("SELECT missing FROM document WHERE id = $1", document_id):
-        await documents.sign(connection, document_id, signed.signers, signed.at)
-
-
-_CLOCK_ACTS = frozenset({"appraise", "resume", "extend"})
-
-
-async def _change_clock(house: House, connection: Connection, matter: Any, signed: Signed) -> None:
-    """The days of an appraisal are not counted (Art. 22); verification is extended once, with the head's approval (Art. 27). A mediation
-    that was suspended for a recusal counts on."""
-    actor, matter_id = signed.signers[-1], matter["id"]
-    if signed.act == "extend":
-        await clocks.extend(
-            connection, house.calendar, matter_id, "clue.verify", actor=signed.signers[0], approver=actor, reason=signed.reason or "", at=signed.at
-        )  # fmt: skip
-        return
-    running = await connection.fetchrow(
-        "SELECT paused_at FROM clock WHERE matter_id = $1 AND key = 'complaint.mediate' AND stopped_at IS NULL", matter_id
-    )
-    if running is None:
-        return
-    if signed.act == "appraise":
-        await clocks.pause(
-            connection, house.calendar, matter_id, "complaint.mediate", actor=actor, reason=signed.detail.get("kind", "appraisal"), at=signed.at
-        )  # fmt: skip
-    elif running["paused_at"] is not None:
-        await clocks.resume(connection, house.calendar, matter_id, "complaint.mediate", actor=actor, at=signed.at)
-
-
-_OUTCOME = {"refuse": "not_accepted", "terminate": "terminated", "agree": "agreement", "withdraw": "withdrawn"}
-_EVENTS = {
-    "accept": "accepted",
-    "refuse": "not_accepted",
-    "terminate": "terminated",
-    "agree": "agreed",
-    "withdraw": "withdrawn",
-    "reopen": "reopened",
-}
-
-
-async def _start_mediation(house: House, connection: Connection, matter: Any, actor: str, at: datetime) -> None:
-    """From acceptance the 60 days run, no longer the 7 working days."""
-    await clocks.stop_clocks(connection, matter["id"], at=at, by="accepted", key="complaint.accept", actor=actor)
-    await cases.set_gate(connection, matter["id"], "accepted", "passed", actor=actor, at=at)
-    await _start(house, connection, matter, "complaint.mediate", at)
-
-
-async def _start(house: House, connection: Connection, matter: Any, key: str, at: datetime) -> None:
-    received_on = local_day(matter["received_at"])
-    if received_on >= calendar.CLOCKS_FROM:
-        before = None
-        if key == "odr.settle":
-            # The bureau's own term goes on meanwhile: settlement must leave it the days to decide.
-            before = await connection.fetchval(
-                "SELECT due_on FROM clock WHERE matter_id = $1 AND key = 'complaint.accept' AND stopped_at IS NULL", matter["id"]
-            )
-        due = calendar.due(
-            house.calendar, key, local_day(at), received_on=received_on, mode=house.settings.due_mode, before=before
-        )
-        await clocks.start_clock(connection, new_id(), matter["id"], due, at)
-
-
 async def finish(
     house: House, item_id: uuid.UUID, token: uuid.UUID, principal: Principal, *, outcome: str, note: str | None = None,
-    recovered_fen: int | None = None, satisfied: bool | None = None, at: datetime | None = None,
+    recovered_fen: int | None = None, satisfied: bool | None = None, through: str | None = None, at: datetime | None = None,
 ) -> uuid.UUID:  # fmt: skip
     """Ends the work and the matter together. A mediation's failure needs an acceptance before it: where none is
-    recorded, the same person's is."""
+    recorded, the same person's is. through: of an agreement, the body before which it was made (acts.BODIES)."""
     if outcome not in OUTCOMES:
         raise Invalid.field("outcome", f"must be one of {', '.join(OUTCOMES)}")
     _natural(principal)
     moment = at or datetime.now(UTC)
+    act, ground = OUTCOMES[outcome]
+    said = {"through": through} if through else {}
+    acts.require_detail(act, ground, said)
     async with house.database.transaction() as connection:
         # The matter first, everywhere: a withdrawal goes the same way.
         matter = await cases.hold(connection, await work.matter_of(connection, item_id))
         matter_id = await work.finish(connection, item_id, token, principal, {"outcome": outcome})
         cases.require_open(matter)
-        if outcome not in _BY_LANE[matter["lane"]]:
-            raise Invalid.field("outcome", f"for this matter it must be one of {', '.join(sorted(_BY_LANE[matter['lane']]))}")
-        state, ground = OUTCOMES[outcome]
-        if state == "terminated" and matter["state"] in cases.WAITING:
-            await _carry_out(house, connection, matter, Signed("accept", None, None, {}, [principal.subject], moment))
-        await cases.move(
-            connection, matter_id, state, actor=principal.subject, at=moment, note=f"{ground}{'；' + note if note else ''}",
-            outcome=outcome, recovered_fen=recovered_fen, satisfied=satisfied, act="finish", signed_by=[principal.subject],
-        )  # fmt: skip
-        await cases.lapse_approvals(connection, matter_id, by=principal.subject, at=moment)
-        if state == "terminated":
-            ended = Signed("terminate", _GROUNDS[outcome], note, {}, [principal.subject], moment)
-            await _draw(house, connection, matter_id, _FORMS["terminate"], ended)
-        if state == "terminated" or (state == "withdrawn" and matter["state"] in cases.MEDIATION):
-            await _start(house, connection, matter, "complaint.terminate_notice", moment)
-        await deliveries.announce(connection, [(matter_id, "matter.finished", {"outcome": outcome, "state": state})])
-        await audit.record(connection, principal.subject, "finish", "matter", [matter_id], lane=matter["lane"])
+        if matter["lane"] not in acts.ACTS[act].lanes:
+            fitting = sorted(o for o, (a, _) in OUTCOMES.items() if matter["lane"] in acts.ACTS[a].lanes)
+            raise Invalid.field("outcome", f"for this matter it must be one of {', '.join(fitting)}")
+        if act == "terminate" and matter["state"] in acts.WAITING:
+            await effects.carry_out(house, connection, matter, Signed("accept", None, None, {}, [principal.subject], moment))
+            matter = await cases.hold(connection, matter_id)
+        wanted, signing = acts.require(act, matter, ground), acts.signing(act, ground)
+        if signing.persons > 1:
+            raise Conflict(f"{wanted.label} needs {signing.persons} signatures here: POST /v1/matters/{matter_id}/{act}")
+        _require_last(principal, signing)
+        signed = Signed(act, ground, note, said, [principal.subject], moment)
+        await effects.carry_out(house, connection, matter, signed, Ending(outcome, recovered_fen, satisfied))
     return matter_id
 
 
 async def return_to_intake(house: House, item_id: uuid.UUID, token: uuid.UUID, principal: Principal, reason: str) -> uuid.UUID:
+    """By whoever holds the lease. What nobody has decided on yet is the intake desk's to send (Art. 41); of what was accepted only the
+    work goes back."""
     async with house.database.transaction() as connection:
+        matter = await cases.hold(connection, await work.matter_of(connection, item_id))
         matter_id = await work.return_to_intake(connection, item_id, token, principal, reason)
-        await audit.record(connection, principal.subject, "return", "matter", [matter_id])
+        if matter["state"] in acts.ACTS["return"].sources:
+            _natural(principal)
+            signed = Signed("return", None, reason, {}, [principal.subject], datetime.now(UTC))
+            await effects.carry_out(house, connection, matter, signed)
+        else:
+            await audit.record(connection, principal.subject, "return", "matter", [matter_id], lane=matter["lane"])
     return matter_id
 
 
@@ -402,24 +302,14 @@ async def withdraw(
         rows = await connection.fetch(
             "SELECT id, lane, state FROM matter WHERE letter_id = $1 AND lane = 'complaint' ORDER BY id", letter_id
         )
-        open_ones = [r for r in rows if r["state"] not in cases.CLOSED]
+        open_ones = [r for r in rows if r["state"] not in acts.CLOSED]
         if not open_ones:
             raise Conflict("there is no open complaint to withdraw in this letter")
         for row in open_ones:
             matter = await cases.hold(connection, row["id"])
             cases.require_open(matter)
-            # What was accepted already is a mediation that ends (Art. 23(1)(1)).
-            ended = cases.cite_ground("23(1)(1)") if matter["state"] in cases.MEDIATION else None
-            note = "；".join(part for part in (ended, reason) if part) or None
-            await cases.move(
-                connection, row["id"], "withdrawn", actor=principal.subject, at=now, outcome="withdrawn", note=note, act="withdraw",
-                signed_by=[principal.subject],
-            )  # fmt: skip
-            await cases.lapse_approvals(connection, row["id"], by=principal.subject, at=now)
-            if matter["state"] in cases.MEDIATION:  # what was accepted is ended, and both sides are told
-                await _start(house, connection, matter, "complaint.terminate_notice", now)
-            await work.close_item(connection, row["id"], "withdrawn", principal.subject)
-            await deliveries.announce(connection, [(row["id"], "matter.withdrawn", {})])
+            signed = Signed("withdraw", None, reason, {}, [principal.subject], now)
+            await effects.carry_out(house, connection, matter, signed)
         await audit.record(connection, principal.subject, "withdraw", "letter", [letter_id], lane="complaint")
 
 
@@ -441,7 +331,7 @@ async def consent(
             "SELECT id, state FROM matter WHERE letter_id = $1 AND lane = 'complaint' ORDER BY id", letter_id
         )
         for row in rows:
-            if row["state"] in cases.CLOSED:
+            if row["state"] in acts.CLOSED:
                 continue
             matter = await cases.hold(connection, row["id"])
             for gate in gates:

@@ -77,7 +77,8 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """starts: the event it counts from. status: law, design_choice or unverified. rules: oldest first."""
+    """starts: the event it counts from. status: law, design_choice or unverified. rules: oldest first. outlives: goes on when its matter
+    is closed, until an act ends it."""
 
     key: str
     name: str
@@ -87,6 +88,7 @@ class Term:
     configurable: bool
     note: str
     rules: tuple[Rule, ...]
+    outlives: bool = False
 
     @property
     def limitation(self) -> bool:
@@ -175,7 +177,7 @@ def shipped() -> Terms:
         {
             key: Term(
                 key, t["name"], t["starts"], t["starts_zh"], t["status"], t.get("configurable", False), t.get("note", ""),
-                _rules(f"terms.{key}", t, laws, t["status"]),
+                _rules(f"terms.{key}", t, laws, t["status"]), t.get("outlives", False),
             )
             for key, t in raw["terms"].items()
         },

@@ -17,6 +17,7 @@ from typing import Any
 import asyncpg
 
 from app import (
+    acts,
     baselines,
     calendar,
     cases,
@@ -45,7 +46,7 @@ from app.intake import Complaint, Letter, Receipt
 from app.merchants import Resolved
 from app.policy import Decided, Facts, Policy
 from app.privacy import Vault
-from app.reading import Reader, ReadLetter, load_brands, load_frequencies, signals
+from app.reading import Reader, ReadLetter, load_brands, load_frequencies, may_be_defect, signals
 from app.settings import Settings
 from ml import incidents as incident_engine
 from ml import linkage
@@ -528,7 +529,7 @@ def _rows(
                 "event_on": letter.body.event_date, "received_at": letter.received_at,
                 "event_at": letter.event_at, "history": letter.history, "merchant_id": resolved[0].merchant_id if resolved else None,
                 "copy_of": matter.original["id"] if copy else None, "state": state, "authority": "platform" if letter.history else "bureau",
-                "as_of": now, "track": track, "closed_at": now if state in cases.CLOSED else None,
+                "as_of": now, "track": track, "closed_at": now if state in acts.CLOSED else None,
             }
         )  # fmt: skip
         rows["party"] += [{"matter_id": matter.id, "record_id": p.record_id, "role": p.role} for p in linked]
@@ -587,6 +588,15 @@ def _rows(
             key = {"complaint": "complaint.accept", "report": "clue.verify"}.get(matter.lane)
             if key and received_on >= calendar.CLOCKS_FROM:
                 due = calendar.due(house.calendar, key, received_on, mode=house.settings.due_mode)
+                rows["clock"].append(clocks.clock_row(new_id(), matter.id, due, letter.received_at))
+            if (
+                key
+                and matter is matters[0]
+                and received_on >= calendar.CLOCKS_FROM
+                and may_be_defect(reading.goods, [(d.type, d.severity) for d in reading.dangers])
+            ):
+                # The producer's duty, watched here from the day the bureau learns of it; a person ends it.
+                due = calendar.due(house.calendar, "defect.report", received_on, mode=house.settings.due_mode)
                 rows["clock"].append(clocks.clock_row(new_id(), matter.id, due, letter.received_at))
             if letter.channel == HOTLINE and matter is matters[0] and received_on >= calendar.CLOCKS_FROM:
                 due = calendar.due(house.calendar, "hotline12345.reply", received_on, mode=house.settings.due_mode)
@@ -701,14 +711,15 @@ async def open_for_human(house: House, connection: Connection, letter_id: uuid.U
 
 _OUTCOME = """
 SELECT m.id, m.lane, m.kind, m.state, m.track, m.reading -> 'missing' AS missing, c.due_at, c.provisional
-FROM matter m LEFT JOIN LATERAL (
+FROM matter m JOIN letter l ON l.id = m.letter_id AND l.source = m.source LEFT JOIN LATERAL (
   SELECT due_at, provisional FROM clock WHERE matter_id = m.id AND stopped_at IS NULL AND paused_at IS NULL ORDER BY due_at LIMIT 1
 ) c ON true WHERE m.letter_id = $1 ORDER BY m.sequence
 """
 
 
 async def read_outcome(house: House, letter_id: uuid.UUID) -> Outcome | None:
-    """What the portal may know of a letter now; None while it waits for triage."""
+    """What the portal may know of a letter now; None while it waits for triage. A clue that the bureau itself found is nothing the
+    complainant filed (Art. 37)."""
     async with house.database.connection() as connection:
         rows = await connection.fetch(_OUTCOME, letter_id)
     if not rows:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from app.database import Connection, to_json
-from app.errors import Forbidden, Invalid, LeaseLost, NotFound
+from app.errors import Conflict, Forbidden, Invalid, LeaseLost, NotFound
 from app.identity import Principal, new_id
 
 MAX_CLAIM = 50
@@ -153,6 +153,36 @@ async def return_to_intake(
 ) -> uuid.UUID:
     """Art. 41: a unit without power returns to the intake desk; it may not pass on itself."""
     return await _end(connection, item_id, token, principal, "ready", "return", {"reason": reason}, queue="intake")
+
+
+async def send(
+    connection: Connection, matter_id: uuid.UUID, queue: str, act: str, actor: str, *, district: str | None = None
+) -> None:
+    """To another desk, another district's where one is named; the actor's own lease ends. Conflict while somebody else works on it. A
+    matter without work has nothing to send. The matter must be held."""
+    if await connection.fetchval(_SEND, matter_id, queue, district, act, actor):
+        return
+    # Asked anew, for a claim may have come between.
+    if await connection.fetchval("SELECT state FROM work_item WHERE matter_id = $1", matter_id) == "leased":
+        raise Conflict("somebody else works on it now")
+
+
+# The lease before the item, as every other verb takes them; a claim that came first keeps the item.
+_SEND = """
+WITH gone AS (
+  DELETE FROM lease USING work_item w WHERE w.matter_id = $1 AND lease.work_item_id = w.id
+    AND (lease.holder = $5 OR lease.until <= clock_timestamp()) RETURNING lease.work_item_id
+), moved AS (
+  UPDATE work_item SET state = 'ready', queue_id = $2, district = coalesce($3, district)
+  WHERE matter_id = $1 AND (SELECT count(*) FROM gone) >= 0 AND (state = 'ready' OR id IN (SELECT work_item_id FROM gone))
+    AND (state <> 'ready' OR queue_id <> $2 OR district <> coalesce($3, district))
+  RETURNING id
+), noted AS (
+  INSERT INTO work_event (work_item_id, act, actor, detail)
+  SELECT id, $4, $5, jsonb_build_object('queue', $2::text, 'district', $3::text) FROM moved
+)
+SELECT id FROM moved
+"""
 
 
 async def _lost(connection: Connection, item_id: uuid.UUID) -> LeaseLost | NotFound:

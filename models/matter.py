@@ -63,6 +63,8 @@ matter = Table(
     Column("compared", Boolean, nullable=False, server_default=text("true")),
     Column("event_on", Date),
     instant("received_at"),
+    # When the bureau it was dispatched to received it, from where that one's terms count (Art. 41); received_at stays the first receipt.
+    instant("reached_at", nullable=True),
     instant("event_at"),
     Column("history", Boolean, nullable=False),
     Column("merchant_id", Uuid, ForeignKey("merchant.id")),
@@ -217,6 +219,8 @@ state_change = Table(
     Column("act", Text),
     Column("ground", Text),
     Column("signed_by", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    # What else the act said: the state it interrupted, whom it went to, what it rests on. Ids, codes and dates, no words of people.
+    document("detail", nullable=True),
     info=APPEND,
 )
 

@@ -1,6 +1,6 @@
 """Codes as others read them: every label with its source, and an answer that need not be sent twice."""
 
-from app import cases
+from app import acts
 from app.drawing import FORMS
 from tests.conftest import Client
 
@@ -25,7 +25,7 @@ async def test_modules_own_their_labels(client: Client) -> None:
     async def labels(name: str) -> dict[str, str]:
         return {i["code"]: i["name"] for i in (await client.get("mediator", f"/v1/codes/{name}")).json()["items"]}
 
-    assert await labels("state") == cases.STATE_LABELS
+    assert await labels("state") == acts.STATE_LABELS
     assert await labels("document") == {str(n): f.title for n, f in FORMS.items()}
     tracks = await labels("track")
     assert (tracks["t1"], tracks["emergency"]) == ("线上和解", "紧急处置")

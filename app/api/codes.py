@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Header, Response
 
-from app import calendar, cases, codes, complainants, directories, documents, drawing, policy
+from app import acts, calendar, codes, complainants, directories, documents, drawing, policy
 from app.api.common import PROBLEMS, Caller, InHouse, answer
 from app.database import Connection
 from app.errors import NotFound
@@ -18,7 +18,7 @@ _ORDER_121 = "《市场监督管理投诉举报处理办法》（总局令第121
 _OURS = "本系统"
 # Lists that modules own, besides those that are loaded: list -> (source, code -> label). A loaded row of the same code goes before.
 _OWNED: dict[str, tuple[str, Mapping[str, str]]] = {
-    "state": (_OURS, cases.STATE_LABELS),
+    "state": (_OURS, acts.STATE_LABELS),
     "track": (_OURS, policy.TRACK_LABELS),
     "document": (_ORDER_121, {str(number): form.title for number, form in drawing.FORMS.items()}),
     "document_state": (_OURS, documents.STATE_LABELS),

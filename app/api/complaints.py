@@ -10,8 +10,8 @@ from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
 from app import audit, cases, intake, settling
+from app.acts import STATE_LABELS
 from app.api.common import PROBLEMS, Caller, InHouse, answer, cursor, lanes, read_cursor
-from app.cases import STATE_LABELS
 from app.errors import DifferentContent, Forbidden, Invalid, NotFound
 from app.identity import Principal
 from app.intake import MAX_TEXT, Clean, Complaint, Letter, Receipt
@@ -246,14 +246,14 @@ WHERE ($1::text[] IS NULL OR l.source = ANY($1))
   AND ($4::text[] IS NULL OR EXISTS (
     SELECT 1 FROM matter m WHERE m.letter_id = l.id AND m.lane = ANY($7)
     AND EXISTS (SELECT 1 FROM unnest($4) j WHERE starts_with(m.district, j))))
-  AND ($5::text IS NULL OR EXISTS (SELECT 1 FROM matter m WHERE m.letter_id = l.id AND m.state = $5 AND m.lane = ANY($7)))
-  AND ($8::text IS NULL OR EXISTS (SELECT 1 FROM matter m WHERE m.letter_id = l.id AND m.track = $8 AND m.lane = ANY($7)))
+  AND ($5::text IS NULL OR EXISTS (SELECT 1 FROM matter m WHERE m.letter_id = l.id AND m.state = $5 AND m.lane = ANY($7) AND ($1 IS NULL OR m.source = l.source)))
+  AND ($8::text IS NULL OR EXISTS (SELECT 1 FROM matter m WHERE m.letter_id = l.id AND m.track = $8 AND m.lane = ANY($7) AND ($1 IS NULL OR m.source = l.source)))
   AND ($9::text IS NULL OR l.external_id = $9)
 ORDER BY l.received_at DESC, l.id DESC LIMIT $6
 """
 _LISTED_MATTERS = """
 SELECT m.letter_id, m.id, m.lane, m.kind, m.state, m.track, m.district, m.goods, m.problem, m.copy_of
-FROM matter m WHERE m.letter_id = ANY($1) AND m.lane = ANY($2) ORDER BY m.letter_id, m.sequence
+FROM matter m WHERE m.letter_id = ANY($1) AND m.lane = ANY($2) AND ($3::text[] IS NULL OR m.source = ANY($3)) ORDER BY m.letter_id, m.sequence
 """
 
 
@@ -277,7 +277,9 @@ async def list_complaints(
             _LIST, list(principal.sources) if only_portal else None, position[0] if position else None, position[1] if position else None,
             None if only_portal else list(principal.jurisdictions), state, limit + 1, list(visible), track, external_id,
         )  # fmt: skip
-        matters = await connection.fetch(_LISTED_MATTERS, [r["id"] for r in rows[:limit]], list(visible))
+        matters = await connection.fetch(
+            _LISTED_MATTERS, [r["id"] for r in rows[:limit]], list(visible), list(principal.sources) if only_portal else None
+        )
     items = []
     for row in rows[:limit]:
         own = [

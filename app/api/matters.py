@@ -6,9 +6,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from app import cases, settling
+from app import acts, cases, settling
 from app.api.common import PROBLEMS, Caller, InHouse, answer, cursor, lanes, read_cursor
-from app.errors import Invalid, NotFound
+from app.errors import NotFound
 from app.intake import Clean
 from app.privacy import mask_text
 from app.settling import Done
@@ -21,13 +21,33 @@ class _Shape(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class ActBody(_Shape):
-    """ground: for refuse 16(1) to 16(7), for terminate 23(1)(1) to 23(1)(8), for reopen own_error, agreement_not_performed or
-    handled_by_merchant_or_odr_only. factors: for find_factors, 17(1) to 17(5)."""
+_Word = Annotated[Clean, Field(min_length=1, max_length=60)]
 
-    ground: Annotated[Clean, Field(max_length=60)] | None = None
+
+class ActBody(_Shape):
+    """ground: for refuse 16(1) to 16(7); for terminate 23(1)(1) to 23(1)(8); for reopen own_error, agreement_not_performed or
+    handled_by_merchant_or_odr_only; for settle_quarrel agreed or sent_up; for decide_case penalised, not_penalised or moved_on; for
+    end_defect reported or not_a_defect; for end_confirmation applied or waived. What one act or another takes besides, and no other:"""
+
+    ground: _Word | None = None
     reason: Annotated[Clean, Field(min_length=1, max_length=2000)] | None = None
-    factors: Annotated[list[Clean], Field(max_length=5)] | None = None
+    factors: Annotated[list[_Word], Field(max_length=5, description="find_factors: 17(1) to 17(5)")] | None = None
+    rests_on: Annotated[_Word, Field(description="terminate under 23(1)(6): 16(1) to 16(7), or 42")] | None = None
+    to: (
+        Annotated[
+            Clean,
+            Field(
+                min_length=1, max_length=100,
+                description="quarrel: the other district's code; settle_quarrel: the one agreed on, or the superior; dispatch: the district; "
+                "delegate: consumer_council, people_mediation, industry_association or station; transfer, transfer_police: the organ's name",
+            ),
+        ]
+        | None
+    ) = None  # fmt: skip
+    clock: Annotated[_Word, Field(description="extend: clue.verify or case.decide; default: the one that runs")] | None = None
+    kind: Annotated[_Word, Field(description="appraise: appraisal (default) or inspection")] | None = None
+    through: Annotated[_Word, Field(description="agree: the body before which it was agreed, as delegate's `to`")] | None = None
+    into: Annotated[uuid.UUID, Field(description="merge_report: the earlier report")] | None = None
 
 
 class Note(_Shape):
@@ -43,7 +63,7 @@ async def list_approvals(
     house: InHouse, principal: Caller, after: Annotated[str | None, Query(alias="cursor")] = None, limit: Annotated[int, Query(ge=1, le=200)] = 50
 ) -> Response:  # fmt: skip
     """What waits for a signature, oldest first. kind: sign (a second person's), sample (one person's act, looked at afterwards),
-    clock (drafted because a term ends)."""
+    clock (drafted because a term ends). last_by: the role whoever signs last must have."""
     principal.require("intake", "mediator", "supervisor")
     async with house.database.connection() as connection:
         rows = await cases.approvals(connection, lanes(principal), principal.jurisdictions, read_cursor(after), limit + 1)
@@ -53,7 +73,13 @@ async def list_approvals(
 
 
 def _approval(row: dict[str, Any]) -> dict[str, Any]:
-    return {**row, "label": cases.ACTS[row["act"]].label, "missing": max(row["persons"] - len(row["signed_by"]), 0)}
+    last = acts.signing(row["act"], row["ground"]).last
+    return {
+        **row,
+        "label": acts.ACTS[row["act"]].label,
+        "missing": max(row["persons"] - len(row["signed_by"]), 0),
+        "last_by": last,
+    }
 
 
 @router.post("/approvals/{approval_id}/approve")
@@ -74,18 +100,19 @@ async def reject(house: InHouse, principal: Caller, approval_id: uuid.UUID, body
 
 @router.post("/matters/{matter_id}/{act}")
 async def act(house: InHouse, principal: Caller, matter_id: uuid.UUID, act: str, body: ActBody | None = None) -> Response:
-    """A legal act by a natural person: ask_material, accept, refuse, settle, delegate, mediate, appraise, suspend, resume, agree, terminate,
-    reopen, transfer_police, find_factors for complaints; extend, verify, open_case, not_open_case, transfer, not_again for reports;
-    answer for what is neither; archive. 202 where it waits for a further signature; 409 where it can't start from the matter's state or
-    a side's consent is missing."""
-    if act not in cases.ACTS or act == "withdraw":
+    """A legal act by a natural person. For complaints: ask_material, accept, refuse, settle, delegate, mediate, appraise, suspend, resume,
+    agree, terminate, reopen, find_factors, find_clue, tell_both, end_confirmation. For reports: extend, verify, open_case, not_open_case,
+    decide_case, transfer, not_again, merge_report. For both: transfer_police, quarrel, settle_quarrel, end_defect. For what is neither:
+    answer. For all: return (to the intake desk), dispatch (by it), reply_hotline, archive. 202 where it waits for a further signature; 409
+    where it can't start from the matter's state, a side's consent is missing or the clock it would end does not run; 403 where a unit
+    would forward by itself (Art. 41)."""
+    if (act not in acts.ACTS and act != "forward") or act == "withdraw":
         raise NotFound(f"no act {act}")
     given = body or ActBody()
-    if given.factors is not None and act != "find_factors":
-        raise Invalid.field("factors", "only find_factors names factors")
+    said = given.model_dump(exclude={"ground", "reason"}, exclude_none=True)
     done = await settling.perform(
         house, matter_id, principal, act, lanes=lanes(principal), ground=given.ground,
-        reason=mask_text(given.reason) if given.reason else None, detail={"factors": given.factors} if given.factors else {},
+        reason=mask_text(given.reason) if given.reason else None, detail={k: str(v) if k == "into" else v for k, v in said.items()},
     )  # fmt: skip
     return await _answer(house, done)
 
@@ -110,9 +137,9 @@ async def _answer(house: House, done: Done) -> Response:
 async def _state(house: House, matter_id: uuid.UUID) -> dict[str, Any]:
     async with house.database.connection() as connection:
         row = await connection.fetchrow(
-            "SELECT m.id, m.state, m.urged, m.supervised, c.key AS clock, c.due_at, c.provisional, c.reason FROM matter m "
+            "SELECT m.id, m.state, m.district, m.authority, m.urged, m.supervised, c.key AS clock, c.due_at, c.provisional, c.reason FROM matter m "
             "LEFT JOIN clock c ON c.matter_id = m.id AND c.stopped_at IS NULL WHERE m.id = $1 ORDER BY c.due_at LIMIT 1",
             matter_id,
         )
     found = dict(row)
-    return {**found, "state_label": cases.STATE_LABELS[found["state"]]}
+    return {**found, "state_label": acts.STATE_LABELS[found["state"]]}

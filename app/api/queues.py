@@ -35,6 +35,8 @@ class Renewal(Lease):
 
 
 class Finish(Lease):
+    """through: of an agreement, the body before which it was made: consumer_council, people_mediation, industry_association, station."""
+
     outcome: Annotated[
         str,
         Field(
@@ -44,6 +46,7 @@ class Finish(Lease):
     note: Annotated[Clean, Field(max_length=2000)] | None = None
     recovered_fen: Annotated[int | None, Field(ge=0, le=10**13)] = None
     satisfied: StrictBool | None = None
+    through: Annotated[Clean, Field(max_length=60)] | None = None
 
 
 class Return(Lease):
@@ -56,7 +59,7 @@ async def list_queues(house: InHouse, principal: Caller) -> Response:
     principal.require("mediator", "supervisor", "intake")
     async with house.database.connection() as connection:
         found = await work.queues(connection, principal)
-    return answer({"items": [q for q in found if principal.has(*_CLAIMERS.get(q["id"], _MEDIATORS), "admin")]})
+    return answer({"items": [q for q in found if _claims(principal, q["id"])]})
 
 
 @router.post("/queues/{queue}/claim")
@@ -94,8 +97,17 @@ _CLAIMERS = {
 }
 
 
+def _claims(principal: Principal, queue: str) -> bool:
+    """Reports are pulled by those who work on them."""
+    return principal.has(*_CLAIMERS.get(queue, _MEDIATORS), "admin") or (
+        queue == "clue" and "report" in lanes(principal) and principal.has("mediator")
+    )
+
+
 def _may_claim(principal: Principal, queue: str) -> None:
-    principal.require(*_CLAIMERS.get(queue.rsplit(".", 1)[-1], _MEDIATORS))
+    name = queue.rsplit(".", 1)[-1]
+    if not _claims(principal, name):
+        principal.require(*_CLAIMERS.get(name, _MEDIATORS))
 
 
 @router.get("/work-items")
@@ -149,7 +161,7 @@ async def finish(house: InHouse, principal: Caller, item_id: uuid.UUID, body: Fi
     principal.require("mediator", "supervisor", "intake")
     matter = await settling.finish(
         house, item_id, body.lease_token, principal, outcome=body.outcome, note=mask_text(body.note) if body.note else None,
-        recovered_fen=body.recovered_fen, satisfied=body.satisfied,
+        recovered_fen=body.recovered_fen, satisfied=body.satisfied, through=body.through,
     )  # fmt: skip
     return answer({"id": item_id, "matter_id": matter, "state": "finished", "outcome": body.outcome})
 
