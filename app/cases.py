@@ -13,7 +13,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
-from app import clocks, law
+from app import clocks, joint, law
 from app.database import Connection, to_json
 from app.errors import Conflict, Invalid, NotFound
 
@@ -226,6 +226,15 @@ async def move(
     )  # fmt: skip
     if closes:
         await clocks.stop_clocks(connection, matter_id, at=at, by=state, actor=actor)
+        await write(
+            connection, await joint.follow_matter(connection, matter_id, "closed", actor=actor, at=at), actor=actor, at=at
+        )
+
+
+async def write(connection: Connection, said: Sequence[joint.Said], *, actor: str, at: datetime) -> None:
+    """What a joint matter has to say in the histories of its members."""
+    for one in said:
+        await remark(connection, one.matter_id, one.act, actor=actor, at=at, note=one.note)
 
 
 async def set_gate(connection: Connection, matter_id: uuid.UUID, name: str, state: str, *, actor: str, at: datetime) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from app import audit, calendar, cases, clocks, deliveries, documents, law, rerouting, templates, work
+from app import audit, calendar, cases, clocks, deliveries, documents, joint, law, rerouting, templates, work
 from app.calendar import local_day
 from app.database import Connection, to_json
 from app.errors import Conflict, Forbidden, Invalid, NotFound
@@ -75,6 +75,7 @@ async def perform(
         signed = Signed(act, ground, reason, detail or {}, [principal.subject], moment)
         _check_detail(signed)
         await _require_sixty_days(connection, matter_id, ground, moment)
+        await _require_assent(connection, matter_id, act, ground)
         signing = cases.signing(act, ground)
         if signing.persons > 1:
             approval_id = new_id()
@@ -110,6 +111,7 @@ async def approve(
         wanted = cases.require(approval["act"], matter, approval["ground"])
         principal.require(*wanted.roles)
         await _require_sixty_days(connection, matter["id"], approval["ground"], moment)
+        await _require_assent(connection, matter["id"], approval["act"], approval["ground"])
         signers = [*approval["signed_by"], principal.subject]
         missing = approval["persons"] - len(signers)
         if missing > 0:
@@ -210,6 +212,18 @@ async def _require_sixty_days(connection: Connection, matter_id: uuid.UUID, grou
     )
     if due_on is not None and local_day(at) <= due_on:
         raise Conflict(f"{cases.cite_ground(ground)}: the term runs until {due_on}; before that another ground is needed")
+
+
+# What nobody settles or gives up for another (Art. 12(2)).
+_ASSENTS: dict[tuple[str, str | None], tuple[str, ...]] = {
+    ("agree", None): ("settlement",), ("terminate", "23(1)(1)"): ("settlement", "waiver"), ("finish", "agreement"): ("settlement",),
+    ("finish", "withdrawn"): ("waiver",),
+}  # fmt: skip
+
+
+async def _require_assent(connection: Connection, matter_id: uuid.UUID, act: str, ground: str | None) -> None:
+    if kinds := _ASSENTS.get((act, ground)):
+        await joint.require_assent(connection, matter_id, kinds)
 
 
 async def _require_consents(connection: Connection, matter: Any, wanted: cases.Act) -> None:
@@ -364,6 +378,7 @@ async def finish(
         cases.require_open(matter)
         if outcome not in _BY_LANE[matter["lane"]]:
             raise Invalid.field("outcome", f"for this matter it must be one of {', '.join(sorted(_BY_LANE[matter['lane']]))}")
+        await _require_assent(connection, matter_id, "finish", outcome)
         state, ground = OUTCOMES[outcome]
         if state == "terminated" and matter["state"] in cases.WAITING:
             await _carry_out(house, connection, matter, Signed("accept", None, None, {}, [principal.subject], moment))
