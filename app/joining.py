@@ -8,7 +8,7 @@ up the others' terms, and one that was done is done.
 
 import logging
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -146,8 +146,8 @@ async def _answer(
 async def leave(
     house: House, joint_id: uuid.UUID, principal: Principal, matter_id: uuid.UUID, *, reason: str, at: datetime | None = None
 ) -> None:  # fmt: skip
-    """One goes on alone. Whoever was left alone by the end of it, and is asked still whether he settles as the others did, speaks for
-    himself from then on."""
+    """One goes on alone. Whoever was left alone by its end, and was represented, speaks for himself from then on: until that is said, nobody
+    settles with him on his representatives' word."""
     _desk(principal)
     moment = at or datetime.now(UTC)
     async with house.database.transaction() as connection:
@@ -256,33 +256,70 @@ async def act(
     if name not in ACTS or name not in cases.ACTS:
         raise NotFound(f"no act {name} for a joint matter; there are {', '.join(ACTS)}")
     principal.require(*ROLES)
+
+    async def one(member: Any) -> Result:
+        matter_id: uuid.UUID = member["matter_id"]
+        done = await settling.perform(house, matter_id, principal, name, lanes=lanes, ground=ground, reason=reason, at=at)
+        return Result(matter_id, 202 if done.approval_id else 200, done.state, done.approval_id, done.missing)
+
+    return [await _tried(one, m) for m in await _acted_on(house, joint_id, principal, matters)]
+
+
+async def consent_to_handling(
+    house: House, joint_id: uuid.UUID, principal: Principal, *, party: str, agrees: bool, matters: Sequence[uuid.UUID] | None = None,
+    at: datetime | None = None,
+) -> list[Result]:  # fmt: skip
+    """A side's word on what the tracks propose, for all at once: the merchant's, or the representatives', which binds whom they represent
+    (Art. 12(2)). Who acts for himself is asked himself: named in matters it is his own word."""
+    _desk(principal)
+    principal.require("intake")  # as for one matter
+    members = await _acted_on(house, joint_id, principal, matters)
+    if party == "consumer" and matters is None:
+        members = [m for m in members if m["role"]]
+        if not members:
+            raise Invalid.field("matters", "nobody is represented in it: name those who said so themselves")
+
+    async def one(member: Any) -> Result:
+        await settling.consent(house, member["complaint_id"], principal, party=party, agrees=agrees, at=at)
+        if party == "consumer" and matters is None and member["role"] == "represented":
+            told = f"{law.cite(law.ORDER_121, 12, 2)}：代表人{'同意' if agrees else '不同意'}，对被代表的投诉人发生效力"
+            async with house.database.transaction() as connection:
+                said = [Said(member["matter_id"], "joint_bound", told)]
+                await cases.write(connection, said, actor=principal.subject, at=at or datetime.now(UTC))
+        return Result(member["matter_id"], 200, member["state"])
+
+    return [await _tried(one, m) for m in members]
+
+
+async def _acted_on(
+    house: House, joint_id: uuid.UUID, principal: Principal, matters: Sequence[uuid.UUID] | None
+) -> list[Any]:  # fmt: skip
+    """The members an act is on, by what is due first, each the caller's."""
     async with house.database.connection() as connection:
-        await joint.read(connection, joint_id, principal.jurisdictions)
-        members = joint.kept(await joint.members(connection, joint_id))
         row = await connection.fetchrow("SELECT state, end_reason FROM joint_matter WHERE id = $1", joint_id)
+        every = await joint.members(connection, joint_id)
+    if row is None or not any(principal.covers(m["district"]) for m in every):
+        raise NotFound("no such joint matter")
     joint.require_live(row)
     if row["state"] != "joined":
         raise Conflict("not every member has consented yet: each matter is handled on its own until then")
-    chosen = [m for m in members if matters is None or m["matter_id"] in matters]
+    members = joint.kept(every)
     if unknown := sorted({str(m) for m in matters or ()} - {str(m["matter_id"]) for m in members}):
         raise Invalid.field("matters", f"not members of it: {', '.join(unknown)}")
+    chosen = [m for m in members if matters is None or m["matter_id"] in matters]
     if outside := sum(not principal.covers(m["district"]) for m in chosen):
         raise Forbidden(f"{outside} of its complaints are outside your jurisdiction: a supervisor of the whole must act")
-    return [await _act(house, m["matter_id"], principal, name, lanes, ground, reason, at) for m in chosen]
+    return chosen
 
 
-async def _act(
-    house: House, matter_id: uuid.UUID, principal: Principal, name: str, lanes: Sequence[str], ground: str | None, reason: str | None,
-    at: datetime | None,
-) -> Result:  # fmt: skip
+async def _tried(one: Callable[[Any], Awaitable[Result]], member: Any) -> Result:
     try:
-        done = await settling.perform(house, matter_id, principal, name, lanes=lanes, ground=ground, reason=reason, at=at)
+        return await one(member)
     except TriageError as error:
-        return Result(matter_id, error.status, detail=error.detail, errors=error.errors)
+        return Result(member["matter_id"], error.status, detail=error.detail, errors=error.errors)
     except Exception as error:  # the others are independent of it
-        log.warning("joint act %s on %s: %s", name, matter_id, type(error).__name__)
-        return Result(matter_id, 500, detail=TriageError.title)
-    return Result(matter_id, 202 if done.approval_id else 200, done.state, done.approval_id, done.missing)
+        log.warning("joint act on %s: %s", member["matter_id"], type(error).__name__)
+        return Result(member["matter_id"], 500, detail=TriageError.title)
 
 
 # -- checks

@@ -58,13 +58,13 @@ SELECT m.id, m.letter_id, m.lane, m.state, m.district, m.history, m.merchant_id,
     SELECT 1 FROM party o WHERE o.matter_id = m.id AND o.role = 'principal') THEN 'principal' ELSE 'filer' END
 ) AS people
 FROM matter m LEFT JOIN incident_membership im ON im.matter_id = m.id AND im.valid_to IS NULL AND im.is_primary
-WHERE m.id = ANY($1) ORDER BY m.id FOR NO KEY UPDATE OF m
+WHERE m.id = ANY($1) ORDER BY m.id
 """
 
 
-async def candidates(connection: Connection, matter_ids: Iterable[uuid.UUID]) -> list[Any]:
+async def candidates(connection: Connection, matter_ids: Iterable[uuid.UUID], *, locked: bool = True) -> list[Any]:
     """The matters, locked in order. people: whose complaint it is (of an agent's letter the principal), None where nobody is known."""
-    return list(await connection.fetch(_CANDIDATES, sorted(set(matter_ids), key=str)))
+    return list(await connection.fetch(_CANDIDATES + ("FOR NO KEY UPDATE OF m" if locked else ""), list(set(matter_ids))))
 
 
 async def of_incident(
@@ -81,7 +81,7 @@ async def of_incident(
     if not rows:
         raise NotFound("no such incident")
     no_more = set(closed)
-    found = await candidates(connection, [r["id"] for r in rows if r["state"] not in no_more and not r["history"]])
+    found = await candidates(connection, [r["id"] for r in rows if r["state"] not in no_more and not r["history"]], locked=False)
     seen: set[uuid.UUID] = set()
     chosen = []
     for row in sorted(found, key=lambda r: (r["received_at"], str(r["id"]))):
@@ -293,7 +293,7 @@ async def leave(
 async def speaks_for_himself(
     connection: Connection, joint_id: uuid.UUID, matter_id: uuid.UUID, *, actor: str, at: datetime, note: str | None
 ) -> list[Said]:  # fmt: skip
-    """Who was left alone when the joint matter ended, and was represented in a settlement, is so no more."""
+    """Who was left alone when the joint matter ended, and was represented, is so no more."""
     await connection.execute(
         "UPDATE joint_member SET role = NULL WHERE joint_matter_id = $1 AND matter_id = $2", joint_id, matter_id
     )
@@ -485,9 +485,9 @@ async def assent(
     return [Said(matter_id, "joint_assent", f"{told}；{reference}" if reference else told)]
 
 
-# Whoever was left alone when the others' matters closed is asked still, where terms were put to him.
+# Whoever was left alone when the others' matters closed is asked still: the order in which they close must settle for nobody.
 _LACKING = """
-SELECT j.state, p.id AS proposal_id, a.agrees FROM joint_member jm JOIN joint_matter j ON j.id = jm.joint_matter_id
+SELECT p.id AS proposal_id, a.agrees FROM joint_member jm JOIN joint_matter j ON j.id = jm.joint_matter_id
 LEFT JOIN LATERAL (
   SELECT DISTINCT ON (kind) id, kind FROM joint_proposal WHERE joint_matter_id = j.id AND kind = ANY($2) ORDER BY kind, put_at DESC, id DESC
 ) p ON true LEFT JOIN joint_assent a ON a.proposal_id = p.id AND a.matter_id = jm.matter_id
@@ -498,7 +498,7 @@ WHERE jm.matter_id = $1 AND jm.role = 'represented' AND ((j.state = 'joined' AND
 async def require_assent(connection: Connection, matter_id: uuid.UUID, kinds: Sequence[str]) -> None:
     """What a representative can't do alone needs the represented person's own word on the terms put last, on one of the kinds. Nothing where
     he acts for himself. Raises Conflict with the matter."""
-    rows = [r for r in await connection.fetch(_LACKING, matter_id, list(kinds)) if r["state"] == "joined" or r["proposal_id"]]
+    rows = await connection.fetch(_LACKING, matter_id, list(kinds))
     if not rows or any(r["agrees"] for r in rows):
         return
     asked = [r for r in rows if r["proposal_id"]]

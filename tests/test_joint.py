@@ -1,8 +1,8 @@
 """Joint matters (Art. 12): everybody's consent, representatives who settle for nobody without his word, acts for all with a result for each."""
 
+import asyncio
 import random
 import uuid
-from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
@@ -17,6 +17,7 @@ from tests.conftest import Client, complaint
 
 LANES = ("complaint", "report", "other")
 TEXT = "在江城味火锅就餐吃出蟑螂，要求退款368元。"
+AGAIN = "在江城味火锅办的储值卡余额1000元，店家说系统升级不让用，要求退卡。"
 SHOP = [{"name": "江城味火锅", "address": "武汉市洪山区珞喻路1号"}]
 PEOPLE = ["欧阳致远", "司马相如", "诸葛瑾瑜", "上官婉清", "慕容复兴", "夏侯云帆"]
 
@@ -123,7 +124,7 @@ async def test_four_consents_of_five_join_nobody_and_all_five_do(house: House) -
 
 async def test_what_stands_in_the_way_is_named(house: House) -> None:
     one, two = await some(house, 2)
-    twice = await matter(house, 10, who=0)
+    twice = await matter(house, 10, AGAIN, who=0)
     elsewhere = await matter(
         house, 3, "在光明眼镜店配的眼镜度数不对，要求退款。", shop=[{"name": "光明眼镜店", "address": "武汉市汉阳区鹦鹉大道9号"}]
     )
@@ -167,7 +168,7 @@ async def test_two_incidents_of_one_merchant_need_a_reason(house: House) -> None
 
 async def test_an_incident_gives_each_persons_first_open_complaint_and_no_report(house: House) -> None:
     ids = await some(house, 3)
-    again = await matter(house, 20, "在江城味火锅又吃出蟑螂，这次要求赔偿1000元。", who=1)
+    again = await matter(house, 20, AGAIN, who=1)
     report = await matter(house, 4, "举报江城味火锅使用过期食材，吃出蟑螂，请依法查处。")
     await settling.perform(house, ids[2], ANNA, "agree", lanes=LANES)
     async with house.database.transaction() as connection:
@@ -242,7 +243,7 @@ async def test_new_members_only_with_their_consent_once_it_is_joined(house: Hous
     await joining.leave(house, joint_id, ANNA, ids[2], reason="不愿等待")
     await joining.add(house, joint_id, ANNA, lanes=LANES, matters=[ids[2]], consents={ids[2]: None})  # and comes back
     with pytest.raises(Conflict, match="同一投诉人"):
-        await joining.add(house, joint_id, ANNA, lanes=LANES, matters=[await matter(house, 30, who=1)], consents={})
+        await joining.add(house, joint_id, ANNA, lanes=LANES, matters=[await matter(house, 30, AGAIN, who=1)], consents={})
     await joining.end(house, joint_id, ANNA, reason="争议不同，分别办理")
     found = await seen(house, joint_id)
     assert (found["state"], found["end_reason"], await kept(house, joint_id)) == ("ended", "ended", [])
@@ -361,6 +362,29 @@ async def test_one_members_failure_loses_nobody_elses_act(house: House) -> None:
         await joining.act(house, joint_id, ANNA, "mediate", lanes=LANES, matters=[uuid.uuid4()])
     machine = await joining.act(house, joint_id, ROBOT, "agree", lanes=LANES)
     assert {r.status for r in machine} == {403}
+
+
+async def test_the_representatives_word_on_mediation_binds_whom_they_represent_alone(client: Client) -> None:
+    posted = [(await client.post("portal", "/v1/complaints", body(n))).json() for n in range(4)]
+    ids = [p["matters"][0]["id"] for p in posted]
+    made = await client.post("intake", "/v1/joint-matters", {"matters": ids, "consents": [{"matter_id": m} for m in ids]})
+    path = f"/v1/joint-matters/{made.json()['id']}"
+    word = {"party": "consumer", "agrees": True}
+    assert (await client.post("intake", f"{path}/acts/consent", word)).status_code == 422  # nobody is represented
+    assert (await client.post("intake", f"{path}/acts/consent", {})).status_code == 422
+    elected = {"representatives": ids[:2], "electors": ids[:3], "reference": "推选书"}
+    assert (await client.post("intake", f"{path}/representatives", elected)).status_code == 200
+    assert (await client.post("mediator", f"{path}/acts/consent", word)).status_code == 403
+    said = (await client.post("intake", f"{path}/acts/consent", word)).json()
+    assert {r["matter_id"]: r["status"] for r in said["results"]} == dict.fromkeys(ids[:3], 200)
+    assert (await client.post("intake", f"{path}/acts/consent", {"party": "merchant", "agrees": True})).json()["done"] == 4
+    assert (await client.post("mediator", f"{path}/acts/accept")).json()["done"] == 4
+    mediated = (await client.post("mediator", f"{path}/acts/mediate")).json()
+    assert {r["matter_id"]: r["status"] for r in mediated["results"]} == {**dict.fromkeys(ids[:3], 200), ids[3]: 409}
+    assert (await acts_in(client.house, uuid.UUID(ids[2])))[-1] == "joint_bound"
+    own = await client.post("intake", f"{path}/acts/consent", {**word, "matters": [ids[3]]})
+    assert own.json()["done"] == 1
+    assert (await client.post("mediator", f"{path}/acts/mediate", {"matters": [ids[3]]})).json()["done"] == 1
 
 
 async def test_work_is_ordered_by_the_first_of_all_their_terms(house: House) -> None:
@@ -544,9 +568,6 @@ HAVING (j.state = 'joined' AND (count(jm.matter_id) < 2 OR bool_or(jm.consent <>
     OR (j.state <> 'ended' AND (count(jm.matter_id) < 2 OR bool_or(m.closed_at IS NOT NULL) OR bool_or(m.lane <> 'complaint')))
     OR (j.state = 'ended' AND count(jm.matter_id) > 0)
 """
-_SETTLED_FOR = """
-SELECT s.matter_id FROM state_change s WHERE s.act = 'agree' AND s.matter_id = ANY($1)
-"""
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -559,36 +580,43 @@ async def test_never_joined_without_everybodys_consent_nor_fewer_than_two(house:
     done = refused = 0
 
     async def step() -> None:
-        one, joint_id = dice.choice(ids), dice.choice(made) if made else None
+        one, joint_id = dice.choice(ids), dice.choice(made[-2:]) if made else None
+        if joint_id and dice.random() < 0.7:
+            one = dice.choice(await kept(house, joint_id) or ids)
         several = dice.sample(ids, dice.randint(2, 5))
-        match dice.randrange(12):
-            case 0 | 1:
+        match dice.choices(range(11), (3, 2, 4, 1, 2, 2, 3, 0.5, 2, 3, 3))[0]:
+            case 0:
                 made.append(
                     await propose(house, several, dice.sample(several, dice.randint(0, len(several))), join=dice.random() < 0.2)
                 )
             case _ if joint_id is None:
                 return
-            case 2 | 3 | 4:
+            case 1:
+                for member in await kept(house, joint_id):
+                    await joining.consent(house, joint_id, ANNA, member, agrees=True, reference=None)
+            case 2:
                 await joining.consent(house, joint_id, ANNA, one, agrees=dice.random() < 0.8, reference=None)
-            case 5:
+            case 3:
                 await joining.leave(house, joint_id, ANNA, one, reason="退出")
-            case 6:
+            case 4:
                 await joining.add(
                     house, joint_id, ANNA, lanes=LANES, matters=[one], consents={one: None} if dice.random() < 0.5 else {}
                 )
-            case 7:
+            case 5:
                 await elect(house, joint_id, dice.sample(await kept(house, joint_id) or ids, 2))
-            case 8:
+            case 6:
                 proposal = await joining.put(house, joint_id, ANNA, kind="settlement", reference="协议稿")
                 await joining.assent(house, joint_id, ANNA, proposal, one, agrees=dice.random() < 0.5, reference=None)
-            case 9:
+            case 7:
                 await joining.end(house, joint_id, ANNA, reason="分别办理")
-            case 10:
+            case 8:
                 await _agree(house, one)
             case _:
+                closed = [m for m in ids if await state(house, m) == "agreed"]
+                one = dice.choice(closed or ids)
                 await settling.perform(house, one, ANNA, "reopen", lanes=LANES, ground="own_error", reason="原办理有误")
 
-    for _ in range(70):
+    for _ in range(100):
         try:
             await step()
             done += 1
@@ -602,20 +630,18 @@ async def test_never_joined_without_everybodys_consent_nor_fewer_than_two(house:
 
 async def _agree(house: House, matter_id: uuid.UUID) -> None:
     async with house.database.connection() as connection:
-        represented = await connection.fetchrow(
-            "SELECT a.agrees FROM joint_member jm JOIN joint_matter j ON j.id = jm.joint_matter_id AND j.state = 'joined' LEFT JOIN LATERAL ("
+        represented = await connection.fetch(
+            "SELECT a.agrees FROM joint_member jm JOIN joint_matter j ON j.id = jm.joint_matter_id LEFT JOIN LATERAL ("
             "SELECT id FROM joint_proposal WHERE joint_matter_id = j.id AND kind = 'settlement' ORDER BY put_at DESC, id DESC LIMIT 1) p ON true "
             "LEFT JOIN joint_assent a ON a.proposal_id = p.id AND a.matter_id = jm.matter_id "
-            "WHERE jm.matter_id = $1 AND jm.left_at IS NULL AND jm.role = 'represented'",
+            "WHERE jm.matter_id = $1 AND jm.role = 'represented' AND (jm.left_at IS NULL OR jm.left_reason = 'few')",
             matter_id,
         )
-    await settling.perform(house, matter_id, ANNA, "agree", lanes=LANES, at=datetime.now(UTC))
-    assert represented is None or represented["agrees"] is True
+    await settling.perform(house, matter_id, ANNA, "agree", lanes=LANES)
+    assert not represented or any(r["agrees"] for r in represented)
 
 
 async def test_two_who_close_at_once_leave_no_half_joint_matter(house: House) -> None:
-    import asyncio
-
     ids = await some(house, 4)
     joint_id = await propose(house, ids)
     await asyncio.gather(

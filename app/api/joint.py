@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from app import audit, joining, joint
 from app.api.common import PROBLEMS, Caller, InHouse, answer, cursor, lanes, read_cursor
 from app.cases import STATE_LABELS
+from app.errors import Invalid
 from app.identity import Principal
 from app.intake import Clean
 from app.privacy import mask_text
@@ -89,6 +90,10 @@ class Ending(_Shape):
 
 
 class JointAct(_Shape):
+    """party, agrees: for consent alone."""
+
+    party: Literal["consumer", "merchant"] | None = None
+    agrees: StrictBool | None = None
     ground: Annotated[Clean, Field(max_length=60)] | None = None
     reason: Annotated[Clean, Field(min_length=1, max_length=2000)] | None = None
     matters: Annotated[_Matters | None, Field(description="Some of the members; absent: all")] = None
@@ -212,19 +217,27 @@ async def end_joint_matter(house: InHouse, principal: Caller, joint_id: uuid.UUI
 @router.post("/{joint_id}/acts/{act}")
 async def act_jointly(house: InHouse, principal: Caller, joint_id: uuid.UUID, act: str, body: JointAct | None = None) -> Response:
     """A legal act on every member (or on some), each on its own: `results` has a status for each (200 done, 202 waits for a further signature,
-    409 why not), by what is due first. One that fails leaves the others done."""
+    409 why not), by what is due first. One that fails leaves the others done. `consent` is a side's word on what the tracks propose: the
+    merchant's for all, the representatives' for those they represent."""
     principal.require(*joining.ROLES)
     given = body or JointAct()
-    results = await joining.act(
-        house,
-        joint_id,
-        principal,
-        act,
-        lanes=lanes(principal),
-        matters=given.matters,
-        ground=given.ground,
-        reason=_masked(given.reason),
-    )
+    if act == "consent":
+        if given.party is None or given.agrees is None:
+            raise Invalid.field("party" if given.party is None else "agrees", "is needed")
+        results = await joining.consent_to_handling(
+            house, joint_id, principal, party=given.party, agrees=given.agrees, matters=given.matters
+        )
+    else:
+        results = await joining.act(
+            house,
+            joint_id,
+            principal,
+            act,
+            lanes=lanes(principal),
+            matters=given.matters,
+            ground=given.ground,
+            reason=_masked(given.reason),
+        )
     told: list[dict[str, Any]] = [
         {
             "matter_id": r.matter_id, "status": r.status, "state": r.state, "state_label": STATE_LABELS.get(r.state or ""),
