@@ -126,13 +126,14 @@ async def consent_of_letter(
     """The complainant's own word through his portal, which may see the letter. Raises Conflict where nobody asked him."""
     moment = at or datetime.now(UTC)
     async with house.database.transaction() as connection:
-        asked = await joint.of_letter(connection, letter_id)
-        for one in asked:
+        answered = False
+        for one in await joint.of_letter(connection, letter_id):
             _, members = await _locked(connection, one["joint_matter_id"])
-            member = next(m for m in members if m["matter_id"] == one["matter_id"])
-            if member["left_at"] is None:
-                await _answer(connection, one["joint_matter_id"], member, principal, agrees, None, moment)
-        if not asked:
+            for member in joint.kept(members):
+                if member["matter_id"] == one["matter_id"]:
+                    await _answer(connection, one["joint_matter_id"], member, principal, agrees, None, moment)
+                    answered = True
+        if not answered:
             raise Conflict("nothing in this letter waits for that consent")
 
 

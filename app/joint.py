@@ -64,13 +64,16 @@ WHERE m.id = ANY($1) ORDER BY m.id
 
 async def candidates(connection: Connection, matter_ids: Iterable[uuid.UUID], *, locked: bool = True) -> list[Any]:
     """The matters, locked in order. people: whose complaint it is (of an agent's letter the principal), None where nobody is known."""
-    return list(await connection.fetch(_CANDIDATES + ("FOR NO KEY UPDATE OF m" if locked else ""), list(set(matter_ids))))
+    ids = list(set(matter_ids))
+    if locked:  # before they are looked at: whoever was quicker has been seen then
+        await connection.execute("SELECT 1 FROM matter WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE", ids)
+    return list(await connection.fetch(_CANDIDATES, ids))
 
 
 async def of_incident(
     connection: Connection, incident_id: uuid.UUID, jurisdictions: Sequence[str], closed: Iterable[str]
 ) -> list[uuid.UUID]:  # fmt: skip
-    """The open complaints of an incident, each person's first, of those whose person is known and who are in no joint matter yet. Reports
+    """The open complaints of an incident, each person's first, of those whose person is known and who is in no joint matter yet. Reports
     have no part in it (Art. 37). NotFound where the caller may see none of its complaints."""
     rows = await connection.fetch(
         "SELECT m.id, m.state, m.history FROM incident_membership im JOIN matter m ON m.id = im.matter_id "
@@ -82,7 +85,7 @@ async def of_incident(
         raise NotFound("no such incident")
     no_more = set(closed)
     found = await candidates(connection, [r["id"] for r in rows if r["state"] not in no_more and not r["history"]], locked=False)
-    seen: set[uuid.UUID] = set()
+    seen: set[uuid.UUID] = {p for r in found if r["joint_matter_id"] is not None for p in r["people"] or ()}
     chosen = []
     for row in sorted(found, key=lambda r: (r["received_at"], str(r["id"]))):
         people = set(row["people"] or ())

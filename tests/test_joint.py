@@ -3,16 +3,17 @@
 import asyncio
 import random
 import uuid
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
 import pytest
 
-from app import cases, joining, joint, settling
+from app import cases, intake, joining, joint, settling, triage
 from app.errors import Conflict, Forbidden, Invalid, NotFound, TriageError
 from app.identity import Principal
-from app.intake import Complaint
-from app.triage import House, receive_and_triage
+from app.intake import Complaint, Letter
+from app.triage import House
 from tests.conftest import Client, complaint
 
 LANES = ("complaint", "report", "other")
@@ -37,10 +38,18 @@ def body(number: int, text: str = TEXT, *, who: int | None = None, shop: Any = S
     return complaint(f"j{number}", text, complainant=given, respondents=shop, **values)
 
 
-async def matter(house: House, number: int, text: str = TEXT, **values: Any) -> uuid.UUID:
-    _, outcome = await receive_and_triage(house, "p1", Complaint.model_validate(body(number, text, **values)))
+async def received(house: House, posted: dict[str, Any]) -> uuid.UUID:
+    """Without the seconds a web request has."""
+    letter = Letter.make("p1", Complaint.model_validate(posted), now=datetime.now(UTC), history=False)
+    async with house.database.connection() as connection:
+        await intake.receive(connection, house.vault, [letter])
+    outcome = await triage.triage(house, letter)
     assert outcome is not None
     return outcome.matters[0].id
+
+
+async def matter(house: House, number: int, text: str = TEXT, **values: Any) -> uuid.UUID:
+    return await received(house, body(number, text, **values))
 
 
 async def some(house: House, count: int) -> list[uuid.UUID]:
@@ -129,9 +138,7 @@ async def test_what_stands_in_the_way_is_named(house: House) -> None:
         house, 3, "在光明眼镜店配的眼镜度数不对，要求退款。", shop=[{"name": "光明眼镜店", "address": "武汉市汉阳区鹦鹉大道9号"}]
     )
     report = await matter(house, 4, "举报江城味火锅使用过期食材加工，请依法查处。")
-    nobody = (
-        await receive_and_triage(house, "p1", Complaint.model_validate(complaint("anon", TEXT, respondents=SHOP)))
-    )[1].matters[0].id  # type: ignore[union-attr]  # fmt: skip
+    nobody = await received(house, complaint("anon", TEXT, respondents=SHOP))
     closed = await matter(house, 5)
     await settling.perform(house, closed, ANNA, "agree", lanes=LANES)
     for wrong, why in (
@@ -639,6 +646,12 @@ async def _agree(house: House, matter_id: uuid.UUID) -> None:
         )
     await settling.perform(house, matter_id, ANNA, "agree", lanes=LANES)
     assert not represented or any(r["agrees"] for r in represented)
+
+
+async def test_two_desks_at_once_make_one_joint_matter(house: House) -> None:
+    ids = await some(house, 4)
+    made = await asyncio.gather(*(propose(house, wanted) for wanted in (ids, ids[::-1], ids[1:])), return_exceptions=True)
+    assert sorted(type(m).__name__ for m in made) == ["Conflict", "Conflict", "UUID"]
 
 
 async def test_two_who_close_at_once_leave_no_half_joint_matter(house: House) -> None:
