@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from app import clocks, law
+from app import clocks, joint, law
 from app.acts import CLOSED, FOUND, MEDIATION, STATE_LABELS
 from app.database import Connection, to_json
 from app.errors import Conflict, NotFound
@@ -86,6 +86,15 @@ async def move(
     )  # fmt: skip
     if closes:
         await clocks.stop_clocks(connection, matter_id, at=at, by=state, actor=actor)
+        await write(
+            connection, await joint.follow_matter(connection, matter_id, "closed", actor=actor, at=at), actor=actor, at=at
+        )
+
+
+async def write(connection: Connection, said: Sequence[joint.Said], *, actor: str, at: datetime) -> None:
+    """What a joint matter has to say in the histories of its members."""
+    for one in said:
+        await remark(connection, one.matter_id, one.act, actor=actor, at=at, note=one.note)
 
 
 async def set_gate(

@@ -23,6 +23,7 @@ from app import (
     effects,
     incidents,
     intake,
+    joint,
     law,
     merchants,
     policy,
@@ -187,6 +188,8 @@ async def _change_lane(
     await clocks.stop_clocks(connection, matter["id"], at=now, by="reading_corrected", actor=principal.subject)
     state = matter["state"] if matter["state"] == "pending_dispatch" else acts.FIRST_STATES[lane]
     await cases.move(connection, matter["id"], state, actor=principal.subject, at=now, note="reading_corrected")
+    left = await joint.follow_matter(connection, matter["id"], "not_a_complaint", actor=principal.subject, at=now)
+    await cases.write(connection, left, actor=principal.subject, at=now)
     await _start_clock(house, connection, matter["id"], lane, matter["reached_at"] or matter["received_at"])
     await connection.execute(
         "UPDATE incident SET version = version + 1 WHERE id IN "
@@ -301,6 +304,10 @@ async def merge_people(
             connection, run_id, moving, origin="person", actor=principal.subject, evidence={"reason": reason},
             expected={r: other for other in ids[1:] for r in records[other]},
         )  # fmt: skip
+        # Nobody is joined with himself (Art. 12): of one person's matters the first stays in a joint matter.
+        now = datetime.now(UTC)
+        left = await joint.follow_person(connection, complainant_id, actor=principal.subject, at=now)
+        await cases.write(connection, left, actor=principal.subject, at=now)
         await _told(connection, run_id, principal, "merge", ids, {"complainant_id": str(complainant_id), "records": len(moving)})
     return {"run_id": run_id, "complainant_id": complainant_id, "records": len(moving)}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from app import acts, audit, cases, deliveries, effects, law, rerouting, work
+from app import acts, audit, cases, deliveries, effects, joint, law, rerouting, work
 from app.calendar import local_day
 from app.database import Connection
 from app.effects import Ending, Signed
@@ -68,6 +68,7 @@ async def perform(
             said.setdefault("clock", effects.extended_clock(matter))
         signed = Signed(act, ground, reason, said, [principal.subject], moment)
         await _require_sixty_days(connection, matter_id, ground, moment)
+        await _require_assent(connection, matter_id, act, ground)
         signing = acts.signing(act, ground)
         if signing.persons > 1:
             approval_id = new_id()
@@ -104,6 +105,7 @@ async def approve(
         wanted = acts.require(approval["act"], matter, approval["ground"])
         principal.require(*wanted.roles)
         await _require_sixty_days(connection, matter["id"], approval["ground"], moment)
+        await _require_assent(connection, matter["id"], approval["act"], approval["ground"])
         signers = [*approval["signed_by"], principal.subject]
         missing = approval["persons"] - len(signers)
         if missing > 0:
@@ -221,6 +223,18 @@ async def _require_sixty_days(connection: Connection, matter_id: uuid.UUID, grou
         raise Conflict(f"{acts.cite_ground(ground)}: the term runs until {due_on}; before that another ground is needed")
 
 
+# What nobody settles or gives up for another (Art. 12(2)).
+_ASSENTS: dict[tuple[str, str | None], tuple[str, ...]] = {
+    ("agree", None): ("settlement",), ("terminate", "23(1)(1)"): ("settlement", "waiver"), ("finish", "agreement"): ("settlement",),
+    ("finish", "withdrawn"): ("waiver",),
+}  # fmt: skip
+
+
+async def _require_assent(connection: Connection, matter_id: uuid.UUID, act: str, ground: str | None) -> None:
+    if kinds := _ASSENTS.get((act, ground)):
+        await joint.require_assent(connection, matter_id, kinds)
+
+
 async def _require_consents(connection: Connection, matter: Any, wanted: acts.Act) -> None:
     if not wanted.consents:
         return
@@ -265,6 +279,7 @@ async def finish(
         if matter["lane"] not in acts.ACTS[act].lanes:
             fitting = sorted(o for o, (a, _) in OUTCOMES.items() if matter["lane"] in acts.ACTS[a].lanes)
             raise Invalid.field("outcome", f"for this matter it must be one of {', '.join(fitting)}")
+        await _require_assent(connection, matter_id, "finish", outcome)
         if act == "terminate" and matter["state"] in acts.WAITING:
             await effects.carry_out(house, connection, matter, Signed("accept", None, None, {}, [principal.subject], moment))
             matter = await cases.hold(connection, matter_id)

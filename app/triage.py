@@ -148,6 +148,7 @@ class Outcome:
     kind: str
     matters: tuple[MatterView, ...]
     missing: tuple[str, ...]
+    jointly: bool = False
 
 
 async def receive(house: House, source: str, body: Complaint) -> Receipt:
@@ -710,7 +711,9 @@ async def open_for_human(house: House, connection: Connection, letter_id: uuid.U
 
 
 _OUTCOME = """
-SELECT m.id, m.lane, m.kind, m.state, m.track, m.reading -> 'missing' AS missing, c.due_at, c.provisional
+SELECT m.id, m.lane, m.kind, m.state, m.track, m.reading -> 'missing' AS missing, c.due_at, c.provisional, EXISTS (
+  SELECT 1 FROM joint_member jm JOIN joint_matter j ON j.id = jm.joint_matter_id AND j.state = 'joined'
+  WHERE jm.matter_id = m.id AND jm.left_at IS NULL) AS jointly
 FROM matter m JOIN letter l ON l.id = m.letter_id AND l.source = m.source LEFT JOIN LATERAL (
   SELECT due_at, provisional FROM clock WHERE matter_id = m.id AND stopped_at IS NULL AND paused_at IS NULL ORDER BY due_at LIMIT 1
 ) c ON true WHERE m.letter_id = $1 ORDER BY m.sequence
@@ -727,5 +730,5 @@ async def read_outcome(house: House, letter_id: uuid.UUID) -> Outcome | None:
     return Outcome(
         letter_id, rows[0]["kind"],
         tuple(MatterView(r["id"], r["lane"], r["kind"], r["state"], r["track"], r["due_at"], bool(r["provisional"])) for r in rows),
-        tuple(rows[0]["missing"]),
+        tuple(rows[0]["missing"]), any(r["jointly"] for r in rows),
     )  # fmt: skip

@@ -286,16 +286,20 @@ async def flag(connection: Connection, matter_id: uuid.UUID, flag: str, actor: s
 
 async def redate(connection: Connection, matter_ids: Sequence[uuid.UUID]) -> None:
     """Items follow their matters' clocks: due by the first that runs, nobody's hurry while all are paused, their place in the queue
-    by the first of all. A live lease keeps its holder; only its dates are others."""
+    by the first of all, in a joint matter by the first of all its members'. A live lease keeps its holder; only its dates are others."""
     await connection.execute(_REDATE, list(matter_ids), _NO_TERM, PRIORITY_STEP)
 
 
 _REDATE = """
-UPDATE work_item w SET due_at = c.due_at, urgent_at = coalesce(c.any_at, m.received_at + $2::interval) - w.priority * $3::interval
+UPDATE work_item w SET due_at = c.due_at, urgent_at = coalesce(least(c.any_at, j.any_at), m.received_at + $2::interval) - w.priority * $3::interval
 FROM matter m, LATERAL (
   SELECT min(due_at) FILTER (WHERE paused_at IS NULL) AS due_at, min(due_at) AS any_at FROM clock
   WHERE matter_id = m.id AND stopped_at IS NULL
-) c WHERE m.id = ANY($1) AND w.matter_id = m.id AND w.state <> 'finished'
+) c, LATERAL (
+  SELECT min(k.due_at) AS any_at FROM joint_member own JOIN joint_matter jm ON jm.id = own.joint_matter_id AND jm.state = 'joined'
+  JOIN joint_member o ON o.joint_matter_id = jm.id AND o.left_at IS NULL JOIN clock k ON k.matter_id = o.matter_id AND k.stopped_at IS NULL
+  WHERE own.matter_id = m.id AND own.left_at IS NULL
+) j WHERE m.id = ANY($1) AND w.matter_id = m.id AND w.state <> 'finished'
 """
 
 

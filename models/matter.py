@@ -290,14 +290,28 @@ reading_correction = Table(
     info=APPEND,
 )
 
-# Article 12: a legal joinder with each person's consent. Apart from incidents, which are statistics.
+# Article 12: a legal joinder with each person's consent. Apart from incidents, which are statistics. It moves nothing: every member
+# keeps his matter.
 joint_matter = Table(
     "joint_matter",
     metadata,
     uid(),
-    Column("incident_id", Uuid, ForeignKey("incident.id")),
+    Column("incident_id", Uuid, ForeignKey("incident.id"), index=True),
     Column("created_by", Text, nullable=False),
     instant("created_at", now=True),
+    Column("state", Text, nullable=False, server_default=text("'proposed'")),
+    # Why it is one dispute, in the words of whoever proposed it.
+    Column("basis", Text),
+    # {reference, attachment_id, recorded_by, at}: the written election of the representatives in office.
+    document("election", nullable=True),
+    instant("joined_at", nullable=True),
+    instant("ended_at", nullable=True),
+    Column("ended_by", Text),
+    Column("end_reason", Text),
+    CheckConstraint("state IN ('proposed', 'joined', 'ended')", name="state"),
+    CheckConstraint("state <> 'joined' OR joined_at IS NOT NULL", name="joined"),
+    CheckConstraint("(state = 'ended') = (ended_at IS NOT NULL)", name="ended"),
+    Index("ix_joint_matter_created_at", "created_at", "id"),
     info=KEEP,
 )
 
@@ -309,5 +323,62 @@ joint_member = Table(
     Column("consent", Text, nullable=False, server_default=text("'open'")),
     Column("consent_by", Text),
     instant("consent_at", nullable=True),
+    # How the word was given: a document, a call. None: through the portal.
+    Column("consent_reference", Text),
+    # By the election in office: representative, represented; None for who acts for himself.
+    Column("role", Text),
+    instant("left_at", nullable=True),
+    Column("left_by", Text),
+    Column("left_reason", Text),
+    CheckConstraint("consent IN ('open', 'given', 'refused', 'withdrawn')", name="consent"),
+    CheckConstraint("role IN ('representative', 'represented')", name="role"),
+    CheckConstraint(
+        "left_reason IN ('refused', 'withdrawn', 'left', 'closed', 'not_a_complaint', 'same_person', 'few', 'ended')",
+        name="left_reason",
+    ),
+    CheckConstraint("(left_at IS NULL) = (left_reason IS NULL)", name="left"),
+    CheckConstraint("left_at IS NOT NULL OR consent IN ('open', 'given')", name="kept"),
+    # A matter is in one joint matter at a time.
+    Index("uq_joint_member_kept", "matter_id", unique=True, postgresql_where=text("left_at IS NULL")),
+    info=KEEP,
+)
+
+# What was done in a joint matter, by whom and when; matter_id: whose it was, None for all.
+joint_event = Table(
+    "joint_event",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("joint_matter_id", Uuid, ForeignKey("joint_matter.id"), nullable=False, index=True),
+    Column("matter_id", Uuid, ForeignKey("matter.id")),
+    Column("act", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    instant("at"),
+    document("detail"),
+    info=APPEND,
+)
+
+# What representatives can't do alone (Art. 12(2)): each represented person is asked. Only a reference, never the terms themselves.
+joint_proposal = Table(
+    "joint_proposal",
+    metadata,
+    uid(),
+    Column("joint_matter_id", Uuid, ForeignKey("joint_matter.id"), nullable=False, index=True),
+    Column("kind", Text, nullable=False),
+    Column("reference", Text, nullable=False),
+    Column("put_by", Text, nullable=False),
+    instant("put_at"),
+    CheckConstraint("kind IN ('settlement', 'change', 'waiver')", name="kind"),
+    info=APPEND,
+)
+
+joint_assent = Table(
+    "joint_assent",
+    metadata,
+    Column("proposal_id", Uuid, ForeignKey("joint_proposal.id"), primary_key=True),
+    Column("matter_id", Uuid, ForeignKey("matter.id"), primary_key=True),
+    Column("agrees", Boolean, nullable=False),
+    Column("actor", Text, nullable=False),
+    instant("at"),
+    Column("reference", Text),
     info=KEEP,
 )

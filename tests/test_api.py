@@ -24,7 +24,7 @@ async def test_a_complaint_gets_state_and_track_in_the_answer(client: Client) ->
     answer = await client.post("portal", "/v1/complaints", FULL)
     body = answer.json()
     assert answer.status_code == 201
-    assert set(body) == {"id", "state", "kind", "matters", "track_label", "due_at", "missing", "next_steps"}
+    assert set(body) == {"id", "state", "kind", "matters", "track_label", "due_at", "missing", "next_steps", "handled_jointly"}
     assert (body["state"], body["kind"], body["track_label"]) == ("pending_acceptance", "complaint", "行政联处")
     assert body["due_at"].endswith("T23:59:59+08:00")
     assert answer.headers["location"] == f"/v1/complaints/{body['id']}"

@@ -23,6 +23,7 @@ from app import (
     directories,
     incidents,
     intake,
+    joining,
     law,
     rerouting,
     settling,
@@ -45,7 +46,6 @@ PENDING = {
     "c05": "an ODR enterprise that answers too seldom is an exclusion of the policy (X05), not a failed gate odr_enterprise",
     "c06": "reading: a wheel that falls off a suitcase is read as a danger, so T3 instead of T1 and its failed gate",
     "c11": "grouping: three accounts of one repair job in other words, same operator, are three incidents",
-    "c12": "no joint matters (Art. 12)",
     "c13": "reading: one of the thirty, who asks and demands (请问…要求送货), is read as an enquiry, so 29 people",
     "c18": "reading: a mother of 72 is not read as an elderly buyer",
     "c22": "reading: no sign for a wish for mediation (T2), so no gate holds the consent the letter gives",
@@ -320,8 +320,21 @@ class Run:
                 )
             case "finish":
                 return await self._finish(act, who, at)
+            case "join":
+                return await self._join(act, who, at, reason)
             case _:
                 raise Absent(f"no act {kind}")
+
+    async def _join(self, act: Mapping[str, Any], who: Principal, at: datetime, reason: str) -> uuid.UUID:
+        """`before:0` is the complaint of that letter, `post` the case's own."""
+        named = {}
+        for name in act["matters"]:
+            letter = -1 if name == "post" else int(name.removeprefix("before:"))
+            named[name] = next(m["id"] for m in await self.matters(letter, at) if m["lane"] == act.get("lane", "complaint"))
+        return await joining.propose(
+            self.house, who, lanes=lanes(who), matters=list(named.values()), consents={named[n]: None for n in act["consents"]}, join=True,
+            reason=reason, at=at,
+        )  # fmt: skip
 
     async def _finish(self, act: Mapping[str, Any], who: Principal, at: datetime) -> None:
         matter = await self._matter(act, at)

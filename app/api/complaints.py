@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
-from app import audit, cases, intake, settling
+from app import audit, cases, intake, joining, joint, settling
 from app.acts import STATE_LABELS
 from app.api.common import PROBLEMS, Caller, InHouse, answer, cursor, lanes, read_cursor
 from app.errors import DifferentContent, Forbidden, Invalid, NotFound
@@ -36,6 +36,7 @@ _EXAMPLE: dict[str, Any] = {
     "track_label": "行政联处",
     "due_at": "2026-12-02T23:59:59+08:00",
     "missing": ["complainant.address"],
+    "handled_jointly": False,
     "next_steps": ["请补充：联系地址", "市场监管部门将在2026-12-02前决定是否受理并告知您"],
 }  # fmt: skip
 _MISSING_LABELS = {
@@ -69,13 +70,15 @@ class ComplaintAnswer(BaseModel):
     due_at: datetime | None
     missing: list[str]
     next_steps: list[str]
+    # As a joint complaint (Art. 12), which he agreed to; of whom else it consists he is not told.
+    handled_jointly: bool
 
 
 def portal_view(letter_id: uuid.UUID | None, outcome: Outcome | None, *, state: str = "received") -> dict[str, Any]:
     if outcome is None:
         return {
             "id": letter_id, "state": state, "kind": None, "matters": [], "track_label": None, "due_at": None, "missing": [],
-            "next_steps": ["已收到，正在处理；请稍后查询"],
+            "next_steps": ["已收到，正在处理；请稍后查询"], "handled_jointly": False,
         }  # fmt: skip
     matters = [
         {
@@ -88,12 +91,13 @@ def portal_view(letter_id: uuid.UUID | None, outcome: Outcome | None, *, state: 
     return {
         "id": letter_id, "state": first["state"], "kind": outcome.kind, "matters": matters, "track_label": first["track_label"],
         "due_at": first["due_at"], "missing": list(outcome.missing), "next_steps": _next_steps(outcome),
+        "handled_jointly": outcome.jointly,
     }  # fmt: skip
 
 
 def _next_steps(outcome: Outcome) -> list[str]:
     first = outcome.matters[0]
-    steps = []
+    steps = ["经您同意，您的投诉按共同投诉处理；您的编号、期限和文书不变"] if outcome.jointly else []
     missing = [_MISSING_LABELS[m] for m in outcome.missing if m in _MISSING_LABELS]
     if missing and first.state == "pending_acceptance":
         steps.append("可补充：" + "、".join(missing))
@@ -346,6 +350,7 @@ async def full_view(house: House, row: Any, principal: Principal, *, reveal: boo
     async with house.database.connection() as connection:
         letter = await intake.open_letter(connection, house.vault, row["id"])
         matters = await cases.read_matters(connection, row["id"], now=now, lights=house.calendar)
+        joined = await joint.of_matters(connection, [m["id"] for m in matters])
         await audit.record(
             connection,
             principal.subject,
@@ -357,6 +362,7 @@ async def full_view(house: House, row: Any, principal: Principal, *, reveal: boo
     seen = [m for m in matters if m["lane"] in lanes(principal)]
     for matter in seen:
         matter["track_label"] = TRACK_LABELS[matter["track"]]
+        matter.update(joined.get(matter["id"]) or {"joint_matter_id": None, "joint_state": None, "joint_consent": None})
         matter["kind"] = shown_kind(matter, lanes(principal))
         if "report" not in lanes(principal):
             _hide_reports(matter)
@@ -418,7 +424,7 @@ class Consent(BaseModel):
 
     party: Literal["consumer", "merchant"]
     agrees: StrictBool
-    to: Literal["settlement", "delegation", "mediation"] | None = None
+    to: Literal["settlement", "delegation", "mediation", "joint"] | None = None
 
 
 @router.post("/{complaint_id}/withdraw")
@@ -445,9 +451,14 @@ async def post_supplement(house: InHouse, principal: Caller, complaint_id: uuid.
 
 @router.post("/{complaint_id}/consent")
 async def post_consent(house: InHouse, principal: Caller, complaint_id: uuid.UUID, body: Consent) -> Response:
-    """A side agrees or refuses: settlement online, delegation to a mediation body (Art. 19), mediation by the bureau (Art. 18); without `to`
-    whatever the track proposes. A word to one is none to another. The merchant's consent is recorded by the intake desk."""
+    """A side agrees or refuses: settlement online, delegation to a mediation body (Art. 19), mediation by the bureau (Art. 18), being
+    handled jointly with others (Art. 12); without `to` whatever the track proposes. A word to one is none to another. The merchant's consent is recorded by the intake desk."""
     principal.require(*(("portal", "intake") if body.party == "consumer" else ("intake",)))
     await _visible(house, complaint_id, principal)
+    if body.to == "joint":
+        if body.party != "consumer":
+            raise Invalid.field("party", "that a complaint is handled jointly is the consumer's to agree to")
+        await joining.consent_of_letter(house, complaint_id, principal, agrees=body.agrees)
+        return answer({"complaint_id": complaint_id, "gates": [], "state": "given" if body.agrees else "refused"})
     gates = await settling.consent(house, complaint_id, principal, party=body.party, agrees=body.agrees, to=body.to)
     return answer({"complaint_id": complaint_id, "gates": gates, "state": "passed" if body.agrees else "failed"})
