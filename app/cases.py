@@ -75,7 +75,7 @@ def cite_ground(ground: str) -> str:
 _FINDING_BASIS: dict[str, tuple[tuple[int, int | None, int | None], ...]] = {
     "R1": ((14, None, None), (16, None, 2)), "R2": ((16, None, 2), (26, None, None)), "R4": ((17, 1, 1), (17, 1, 5)), "R5": ((35, 2, None),),
     "R6": ((35, 2, None),), "R7": ((17, 1, 4),), "R8": ((17, 1, 2),), "serial_wording": ((17, 1, 5),), "time_bar": ((16, None, 4),),
-    "ART17": ((17, 1, None),),
+    "ART17": ((17, 1, None),), "council_handles": ((16, None, 2),),
 }  # fmt: skip
 
 
@@ -351,8 +351,8 @@ async def propose(
     connection: Connection, approval_id: uuid.UUID, matter_id: uuid.UUID, *, kind: str, act: str, ground: str | None, reason: str | None,
     detail: Mapping[str, Any], persons: int, signed_by: Sequence[str], at: datetime,
 ) -> bool:  # fmt: skip
-    """An act that waits. kind: sign (of further persons), sample (looked at afterwards), clock (drafted by a term). False: the same act
-    waits for this matter already."""
+    """An act that waits. kind: sign (of further persons), sample (looked at afterwards), clock (drafted by a term), partner (by the word of
+    one it was handed to). False: the same act waits for this matter already."""
     made = await connection.fetchval(
         _PROPOSE, approval_id, matter_id, kind, act, ground, reason, to_json(detail), persons, list(signed_by), at
     )
@@ -453,12 +453,14 @@ async def ask_gate(
     return row is not None
 
 
-async def remark(connection: Connection, matter_id: uuid.UUID, act: str, *, actor: str, at: datetime, note: str | None) -> None:
+async def remark(
+    connection: Connection, matter_id: uuid.UUID, act: str, *, actor: str, at: datetime, note: str | None, authority: str = "bureau"
+) -> None:  # fmt: skip
     """Something in a matter's history that leaves its state as it is."""
     await connection.execute(
-        "INSERT INTO state_change (matter_id, state, actor, authority, at, note, act) SELECT id, state, $2, 'bureau', $3, $4, $5 FROM matter "
+        "INSERT INTO state_change (matter_id, state, actor, authority, at, note, act) SELECT id, state, $2, $6, $3, $4, $5 FROM matter "
         "WHERE id = $1",
-        matter_id, actor, at, note, act,
+        matter_id, actor, at, note, act, authority,
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from app import audit, baselines, calendar, cases, clocks, deliveries, policy, work
+from app import audit, baselines, calendar, cases, clocks, deliveries, handovers, policy, work
 from app.calendar import local_day
 from app.database import Connection
 from app.identity import new_id
@@ -147,6 +147,8 @@ _REASONS = {
     "incident_grew": "同一事件的投诉人数或危害达到门槛，重新建议分流",
     "gate_failed": "前提条件未满足，重新建议分流",
     "term_ran_out": "限期内未能解决，重新建议分流",
+    "partner_failed": "承办单位未能解决，重新建议分流",
+    "partner_returned": "承办单位退回",
 }  # fmt: skip
 
 
@@ -191,7 +193,7 @@ async def follow_terms(house: House, now: datetime, *, limit: int = 200) -> int:
             if matter["track"] != row["track"] or matter["state"] in cases.CLOSED:
                 continue
             if matter["state"] == "settling":
-                matter = await _end_settling(connection, matter, now)
+                matter = await end_settling(house, connection, matter, now)
             evidence = {"track": row["track"], "term": row["key"], "due_on": row["due_on"].isoformat()}
             touched += await decide_anew(
                 house, connection, matter, {"failed_track": row["track"]}, cause="term_ran_out", evidence=evidence, now=now
@@ -199,13 +201,16 @@ async def follow_terms(house: House, now: datetime, *, limit: int = 200) -> int:
     return touched
 
 
-async def _end_settling(connection: Connection, matter: Any, now: datetime) -> Any:
+async def end_settling(
+    house: House, connection: Connection, matter: Any, now: datetime, *, cause: str = "term_ran_out", actor: str = "worker",
+    authority: str = "bureau",
+) -> Any:  # fmt: skip
     """What was with an ODR enterprise is the bureau's again: to be accepted, or accepted as it was."""
     accepted = (await cases.gates_of(connection, matter["id"])).get("accepted") == "passed"
-    await cases.move(
-        connection, matter["id"], "accepted" if accepted else "pending_acceptance", actor="worker", at=now, note=_REASONS["term_ran_out"]
-    )  # fmt: skip
-    await clocks.stop_clocks(connection, matter["id"], at=now, by="term_ran_out", key="odr.settle", actor="worker")
+    state = "accepted" if accepted else "pending_acceptance"
+    await cases.move(connection, matter["id"], state, actor=actor, at=now, note=_REASONS[cause], authority=authority)
+    await clocks.stop_clocks(connection, matter["id"], at=now, by=cause, key="odr.settle", actor=actor)
+    await handovers.follow(connection, house.vault, matter["id"], state, act=cause, actor=actor, at=now)
     return await cases.hold(connection, matter["id"])
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from app import audit, calendar, cases, clocks, deliveries, documents, law, rerouting, templates, work
+from app import audit, calendar, cases, clocks, deliveries, documents, handovers, law, rerouting, templates, work
 from app.calendar import local_day
 from app.database import Connection, to_json
 from app.errors import Conflict, Forbidden, Invalid, NotFound
@@ -47,7 +47,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """One act with all who sign it."""
+    """One act with all who sign it. message: to the partner it hands the matter to."""
 
     act: str
     ground: str | None
@@ -55,13 +55,15 @@ class Signed:
     detail: Mapping[str, Any]
     signers: Sequence[str]
     at: datetime
+    message: str | None = None
 
 
 async def perform(
     house: House, matter_id: uuid.UUID, principal: Principal, act: str, *, lanes: Sequence[str], ground: str | None = None,
-    reason: str | None = None, detail: Mapping[str, Any] | None = None, at: datetime | None = None,
+    reason: str | None = None, detail: Mapping[str, Any] | None = None, at: datetime | None = None, message: str | None = None,
 ) -> Done:  # fmt: skip
-    """A legal act of cases.ACTS on a matter. Where the law or the bureau wants further signatures it waits as an approval instead."""
+    """A legal act of cases.ACTS on a matter. Where the law or the bureau wants further signatures it waits as an approval instead.
+    message: to the partner that detail names, if it does."""
     moment = at or datetime.now(UTC)
     async with house.database.transaction() as connection:
         matter = await _held(connection, matter_id, principal, lanes)
@@ -72,10 +74,12 @@ async def perform(
         await _require_consents(connection, matter, wanted)
         if act in _REASONED and not reason:
             raise Invalid.field("reason", f"{wanted.label} needs a reason")
-        signed = Signed(act, ground, reason, detail or {}, [principal.subject], moment)
+        signed = Signed(act, ground, reason, detail or {}, [principal.subject], moment, message)
         _check_detail(signed)
         await _require_sixty_days(connection, matter_id, ground, moment)
         signing = cases.signing(act, ground)
+        if signing.persons > 1 and message:
+            raise Invalid.field("message", "what waits for a further signature takes none: it would be kept in the clear")
         if signing.persons > 1:
             approval_id = new_id()
             fresh = await cases.propose(
@@ -176,6 +180,10 @@ def _check_detail(signed: Signed) -> None:
         given = signed.detail.get("factors") or []
         if not given or not set(given) <= set(FACTORS):
             raise Invalid.field("factors", f"must name some of {', '.join(FACTORS)}")
+    if "partner_id" in signed.detail and signed.act not in handovers.BY_ACT:
+        raise Invalid.field("partner_id", f"only {', '.join(handovers.BY_ACT)} hand a matter over")
+    if signed.message and "partner_id" not in signed.detail:
+        raise Invalid.field("message", "goes to a partner; name it as partner_id")
 
 
 async def _held(connection: Connection, matter_id: uuid.UUID, principal: Principal, lanes: Sequence[str]) -> Any:
@@ -241,8 +249,9 @@ async def _carry_out(house: House, connection: Connection, matter: Any, signed: 
     note = "；".join(part for part in (basis, more and f"{more[0]}：{law.cite(law.ORDER_121, *more[1])}", signed.reason) if part)
     if act.target is not None:
         await cases.move(
-            connection, matter_id, state, actor=actor, at=signed.at, note=note, outcome=_OUTCOME.get(signed.act), act=signed.act,
-            ground=signed.ground, signed_by=signed.signers,
+            connection, matter_id, state, actor=actor, at=signed.at, note=note, act=signed.act, ground=signed.ground,
+            signed_by=signed.signers, outcome=signed.detail.get("outcome") or _OUTCOME.get(signed.act),
+            recovered_fen=signed.detail.get("recovered_fen"),
         )  # fmt: skip
     if signed.act == "accept":
         await _start_mediation(house, connection, matter, actor, signed.at)
@@ -258,6 +267,13 @@ async def _carry_out(house: House, connection: Connection, matter: Any, signed: 
             "INSERT INTO finding (id, matter_id, code, evidence) VALUES ($1, $2, 'ART17', $3)", new_id(), matter_id,
             to_json({"factors": list(signed.detail["factors"]), "reason": signed.reason, "signed_by": list(signed.signers)}),
         )  # fmt: skip
+    await handovers.follow(connection, house.vault, matter_id, state, act=signed.act, actor=actor, at=signed.at)
+    if (partner_id := signed.detail.get("partner_id")) is not None:
+        kinds = handovers.BY_ACT[signed.act]
+        partner = await handovers.find_partner(connection, uuid.UUID(str(partner_id)), kinds, matter, local_day(signed.at))
+        await handovers.send(
+            connection, house.vault, matter, partner, act=signed.act, actor=actor, at=signed.at, message=signed.message
+        )
     if state in cases.CLOSED:
         await cases.lapse_approvals(connection, matter_id, by=actor, at=signed.at)
         await work.close_item(connection, matter_id, signed.act, actor)
@@ -372,6 +388,7 @@ async def finish(
             outcome=outcome, recovered_fen=recovered_fen, satisfied=satisfied, act="finish", signed_by=[principal.subject],
         )  # fmt: skip
         await cases.lapse_approvals(connection, matter_id, by=principal.subject, at=moment)
+        await handovers.follow(connection, house.vault, matter_id, state, act="finish", actor=principal.subject, at=moment)
         if state == "terminated":
             ended = Signed("terminate", _GROUNDS[outcome], note, {}, [principal.subject], moment)
             await _draw(house, connection, matter_id, _FORMS["terminate"], ended)
@@ -413,6 +430,9 @@ async def withdraw(
                 signed_by=[principal.subject],
             )  # fmt: skip
             await cases.lapse_approvals(connection, row["id"], by=principal.subject, at=now)
+            await handovers.follow(
+                connection, house.vault, row["id"], "withdrawn", act="withdraw", actor=principal.subject, at=now
+            )
             if matter["state"] in cases.MEDIATION:  # what was accepted is ended, and both sides are told
                 await _start(house, connection, matter, "complaint.terminate_notice", now)
             await work.close_item(connection, row["id"], "withdrawn", principal.subject)

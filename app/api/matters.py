@@ -23,11 +23,14 @@ class _Shape(BaseModel):
 
 class ActBody(_Shape):
     """ground: for refuse 16(1) to 16(7), for terminate 23(1)(1) to 23(1)(8), for reopen own_error, agreement_not_performed or
-    handled_by_merchant_or_odr_only. factors: for find_factors, 17(1) to 17(5)."""
+    handled_by_merchant_or_odr_only. factors: for find_factors, 17(1) to 17(5). partner_id: for settle, delegate and transfer, to whom the
+    matter is handed over, and message what that partner is told; without it the act is done on paper."""
 
     ground: Annotated[Clean, Field(max_length=60)] | None = None
     reason: Annotated[Clean, Field(min_length=1, max_length=2000)] | None = None
     factors: Annotated[list[Clean], Field(max_length=5)] | None = None
+    partner_id: uuid.UUID | None = None
+    message: Annotated[Clean, Field(min_length=1, max_length=4000)] | None = None
 
 
 class Note(_Shape):
@@ -43,7 +46,7 @@ async def list_approvals(
     house: InHouse, principal: Caller, after: Annotated[str | None, Query(alias="cursor")] = None, limit: Annotated[int, Query(ge=1, le=200)] = 50
 ) -> Response:  # fmt: skip
     """What waits for a signature, oldest first. kind: sign (a second person's), sample (one person's act, looked at afterwards),
-    clock (drafted because a term ends)."""
+    clock (drafted because a term ends), partner (drafted because one it was handed to ended it)."""
     principal.require("intake", "mediator", "supervisor")
     async with house.database.connection() as connection:
         rows = await cases.approvals(connection, lanes(principal), principal.jurisdictions, read_cursor(after), limit + 1)
@@ -83,9 +86,12 @@ async def act(house: InHouse, principal: Caller, matter_id: uuid.UUID, act: str,
     given = body or ActBody()
     if given.factors is not None and act != "find_factors":
         raise Invalid.field("factors", "only find_factors names factors")
+    detail: dict[str, Any] = {"factors": given.factors} if given.factors else {}
+    if given.partner_id:
+        detail["partner_id"] = given.partner_id
     done = await settling.perform(
-        house, matter_id, principal, act, lanes=lanes(principal), ground=given.ground,
-        reason=mask_text(given.reason) if given.reason else None, detail={"factors": given.factors} if given.factors else {},
+        house, matter_id, principal, act, lanes=lanes(principal), ground=given.ground, message=given.message,
+        reason=mask_text(given.reason) if given.reason else None, detail=detail,
     )  # fmt: skip
     return await _answer(house, done)
 
