@@ -441,6 +441,17 @@ async def gates_of(connection: Connection, matter_id: uuid.UUID) -> dict[str, st
     return found
 
 
+async def was_accepted(connection: Connection, matter_id: uuid.UUID) -> bool:
+    """Whether the bureau accepted it, whichever track it is on now: not every track has a gate that says so."""
+    return bool(
+        await connection.fetchval(
+            "SELECT EXISTS (SELECT 1 FROM state_change WHERE matter_id = $1 AND state = 'accepted') OR EXISTS (SELECT 1 FROM gate "
+            "WHERE matter_id = $1 AND name = 'accepted' AND state = 'passed')",
+            matter_id,
+        )
+    )
+
+
 async def ask_gate(
     connection: Connection, matter_id: uuid.UUID, name: str, state: str, *, actor: str, at: datetime, basis: str
 ) -> bool:

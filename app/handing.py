@@ -5,17 +5,14 @@ import uuid
 from datetime import UTC, date, datetime
 from typing import Any
 
-from app import audit, calendar, cases, clocks, handovers, policy, rerouting, work
+from app import audit, calendar, cases, clocks, handovers, partners, policy, rerouting, work
 from app.calendar import local_day
 from app.database import Connection, to_json
 from app.errors import Conflict, Forbidden, Invalid, NotFound
-from app.handovers import KINDS, RESULT_LABELS, STATE_LABELS, Status
+from app.handovers import STATE_LABELS, Status
 from app.identity import Principal, new_id
+from app.partners import KINDS, RESULT_LABELS
 from app.triage import HOTLINE, House
-
-_DESK = ("intake", "mediator", "supervisor")
-_MEDIATORS = ("consumer_council", "people_mediation")
-
 
 # -- out
 
@@ -35,7 +32,7 @@ async def hand_over(
         if matter["history"] or matter["copy_of"] is not None:
             raise Conflict("a record of the past and a copy are handed to nobody")
         kinds = [name for name, kind in KINDS.items() if kind.posted]
-        partner = await handovers.find_partner(connection, partner_id, kinds, matter, local_day(now))
+        partner = await partners.find_partner(connection, partner_id, kinds, matter, local_day(now))
         due_on = None
         match partner["kind"]:
             case "hotline_12345":
@@ -93,7 +90,7 @@ async def hand_over_incident(
         if not mine:
             raise NotFound("no such incident")
         matter = await cases.hold(connection, mine[0]["id"])
-        partner = await handovers.find_partner(connection, partner_id, ("public_interest",), matter, local_day(now))
+        partner = await partners.find_partner(connection, partner_id, ("public_interest",), matter, local_day(now))
         return await handovers.send(
             connection,
             house.vault,
@@ -162,7 +159,7 @@ async def report(
             return before
         handovers.check(said, handover["kind"], now)
         applied, effect = False, "older"
-        if handover["state"] == "recalled" or not _still_theirs(handover, matter):
+        if handover["state"] not in handovers.ENDS and not _still_theirs(handover, matter):
             effect = "matter_ended" if matter["state"] in cases.CLOSED else "recalled"
         elif handovers.judge(handover["state"], handover["as_of"], said.state, said.as_of):
             await handovers.stand(connection, handover, said, now)
@@ -176,8 +173,10 @@ async def report(
 
 
 def _still_theirs(handover: Any, matter: Any) -> bool:
-    """Whether the matter is where the hand-over brought it: else nothing the partner says does anything any more."""
+    """Whether nobody took it back and the matter is where the hand-over brought it: else nothing the partner says does anything any more."""
     states = KINDS[handover["kind"]].states
+    if handover["state"] == "recalled":
+        return False
     return handover["act"] is None or states is None or matter["state"] in states
 
 
@@ -225,8 +224,7 @@ async def _draft_end(connection: Connection, matter: Any, handover: Any, said: S
     """A success is an act that waits for a person: two who settled by themselves end a mediation under 23(1)(1); where nothing was accepted
     yet, and where a body mediated, they agreed."""
     act, ground = "agree", None
-    accepted = (await cases.gates_of(connection, matter["id"])).get("accepted") == "passed"
-    if handover["kind"] == "odr" and accepted:
+    if handover["kind"] == "odr" and await cases.was_accepted(connection, matter["id"]):
         act, ground = "terminate", "23(1)(1)"
     detail = {
         "handover_id": handover["id"], "partner": handover["kind"], "agreement_on": said.agreement_on, "recovered_fen": said.recovered_fen,

@@ -206,8 +206,7 @@ async def end_settling(
     authority: str = "bureau",
 ) -> Any:  # fmt: skip
     """What was with an ODR enterprise is the bureau's again: to be accepted, or accepted as it was."""
-    accepted = (await cases.gates_of(connection, matter["id"])).get("accepted") == "passed"
-    state = "accepted" if accepted else "pending_acceptance"
+    state = "accepted" if await cases.was_accepted(connection, matter["id"]) else "pending_acceptance"
     await cases.move(connection, matter["id"], state, actor=actor, at=now, note=_REASONS[cause], authority=authority)
     await clocks.stop_clocks(connection, matter["id"], at=now, by=cause, key="odr.settle", actor=actor)
     await handovers.follow(connection, house.vault, matter["id"], state, act=cause, actor=actor, at=now)

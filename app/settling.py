@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from app import audit, calendar, cases, clocks, deliveries, documents, handovers, law, rerouting, templates, work
+from app import audit, calendar, cases, clocks, deliveries, documents, handovers, law, partners, rerouting, templates, work
 from app.calendar import local_day
 from app.database import Connection, to_json
 from app.errors import Conflict, Forbidden, Invalid, NotFound
@@ -180,8 +180,8 @@ def _check_detail(signed: Signed) -> None:
         given = signed.detail.get("factors") or []
         if not given or not set(given) <= set(FACTORS):
             raise Invalid.field("factors", f"must name some of {', '.join(FACTORS)}")
-    if "partner_id" in signed.detail and signed.act not in handovers.BY_ACT:
-        raise Invalid.field("partner_id", f"only {', '.join(handovers.BY_ACT)} hand a matter over")
+    if "partner_id" in signed.detail and signed.act not in partners.BY_ACT:
+        raise Invalid.field("partner_id", f"only {', '.join(partners.BY_ACT)} hand a matter over")
     if signed.message and "partner_id" not in signed.detail:
         raise Invalid.field("message", "goes to a partner; name it as partner_id")
 
@@ -269,8 +269,8 @@ async def _carry_out(house: House, connection: Connection, matter: Any, signed: 
         )  # fmt: skip
     await handovers.follow(connection, house.vault, matter_id, state, act=signed.act, actor=actor, at=signed.at)
     if (partner_id := signed.detail.get("partner_id")) is not None:
-        kinds = handovers.BY_ACT[signed.act]
-        partner = await handovers.find_partner(connection, uuid.UUID(str(partner_id)), kinds, matter, local_day(signed.at))
+        kinds = partners.BY_ACT[signed.act]
+        partner = await partners.find_partner(connection, uuid.UUID(str(partner_id)), kinds, matter, local_day(signed.at))
         await handovers.send(
             connection, house.vault, matter, partner, act=signed.act, actor=actor, at=signed.at, message=signed.message
         )

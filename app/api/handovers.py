@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
-from app import handing, handovers
+from app import handing, handovers, partners
 from app.api.common import PROBLEMS, Caller, InHouse, answer, cursor, lanes, read_cursor
 from app.calendar import local_day
 from app.handovers import Status, Wanted
@@ -88,7 +88,7 @@ async def post_partner(house: InHouse, principal: Caller, body: NewPartner) -> R
     """Registers who matters are handed to. Its token and the secret of its address are shown in this answer only."""
     principal.require("admin")
     async with house.database.transaction() as connection:
-        made = await handovers.register(connection, house.vault, principal, **body.model_dump())
+        made = await partners.register(connection, house.vault, principal, **body.model_dump())
     return answer(made, 201)
 
 
@@ -97,7 +97,7 @@ async def list_partners(house: InHouse, principal: Caller) -> Response:
     """All, with what they have open and what their addresses did not take."""
     principal.require(*_READERS)
     async with house.database.connection() as connection:
-        found = await handovers.partners(connection)
+        found = await partners.listed(connection)
     places = principal.jurisdictions
     return answer(
         {"items": [p for p in found if any(a.startswith(b) or b.startswith(a) for a in places for b in p["jurisdictions"])]}
@@ -109,7 +109,7 @@ async def post_token(house: InHouse, principal: Caller, partner_id: uuid.UUID) -
     """A new token instead of the old one, shown once."""
     principal.require("admin")
     async with house.database.transaction() as connection:
-        token = await handovers.renew_token(connection, partner_id, principal)
+        token = await partners.renew_token(connection, partner_id, principal)
     return answer({"id": partner_id, "token": token})
 
 
@@ -118,7 +118,7 @@ async def put_address(house: InHouse, principal: Caller, partner_id: uuid.UUID, 
     """Where it is told from now on, with a new secret; what the old address did not take is sent there."""
     principal.require("admin")
     async with house.database.transaction() as connection:
-        secret = await handovers.readdress(connection, house.vault, partner_id, body.url, principal)
+        secret = await partners.readdress(connection, house.vault, partner_id, body.url, principal)
     return answer({"id": partner_id, "url": body.url, "secret": secret})
 
 
@@ -127,7 +127,7 @@ async def delete_partner(house: InHouse, principal: Caller, partner_id: uuid.UUI
     """It reads and says nothing more. What it has open is shown to the desk with an alarm."""
     principal.require("admin")
     async with house.database.transaction() as connection:
-        await handovers.disable(connection, partner_id, principal)
+        await partners.disable(connection, partner_id, principal)
     return Response(status_code=204)
 
 
