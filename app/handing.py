@@ -14,6 +14,9 @@ from app.identity import Principal, new_id
 from app.partners import KINDS, RESULT_LABELS
 from app.triage import HOTLINE, House
 
+# The acts by which others work on a dispute in the bureau's stead.
+_WORKS = ("settle", "delegate")
+
 # -- out
 
 
@@ -107,32 +110,35 @@ async def hand_over_incident(
 async def recall(
     house: House, handover_id: uuid.UUID, principal: Principal, *, lanes: tuple[str, ...], reason: str | None, at: datetime | None = None
 ) -> None:  # fmt: skip
-    """Taken back by a person; the matter's state is changed by its own acts (mediate, terminate ...)."""
+    """Taken back by a person; what was with an enterprise or delegated is the bureau's again, as it was before."""
     now = at or datetime.now(UTC)
     _natural(principal)
     async with house.database.transaction() as connection:
-        handover = await _held(connection, handover_id, principal, lanes)
+        matter, handover = await _held(connection, handover_id, principal, lanes)
         if handover["closed_at"] is not None:
             raise Conflict(f"{STATE_LABELS[handover['state']]}: nothing to recall")
+        theirs = handover["act"] in _WORKS and _still_theirs(handover, matter)
         await handovers.recall(connection, house.vault, handover, actor=principal.subject, at=now, reason=reason)
+        if theirs:
+            await _take_back(house, connection, matter, handover, "partner_recalled", principal.subject, "bureau", now)
 
 
 async def acknowledge(house: House, handover_id: uuid.UUID, principal: Principal, *, lanes: tuple[str, ...]) -> None:
     """Somebody has seen what called for a person."""
     _natural(principal)
     async with house.database.transaction() as connection:
-        handover = await _held(connection, handover_id, principal, lanes)
-        await handovers.attend(connection, handover["id"], None)
+        await _held(connection, handover_id, principal, lanes)
+        await handovers.attend(connection, handover_id, None)
         await audit.record(connection, principal.subject, "acknowledge", "handover", [handover_id])
 
 
-async def _held(connection: Connection, handover_id: uuid.UUID, principal: Principal, lanes: tuple[str, ...]) -> Any:
-    """The hand-over, its matter locked first as everywhere."""
+async def _held(connection: Connection, handover_id: uuid.UUID, principal: Principal, lanes: tuple[str, ...]) -> tuple[Any, Any]:
+    """(matter, hand-over), the matter locked first as everywhere."""
     matter_id = await connection.fetchval("SELECT matter_id FROM handover WHERE id = $1", handover_id)
     if matter_id is not None:
         matter = await cases.hold(connection, matter_id)
         if principal.covers(matter["district"]) and matter["lane"] in lanes:
-            return await handovers.hold(connection, handover_id)
+            return matter, await handovers.hold(connection, handover_id)
     raise NotFound("no such hand-over")
 
 
@@ -189,15 +195,18 @@ async def _follow(
     note = f"{told}，承办编号{said.external_ref}" if said.external_ref else told
     if handover["incident_id"] is None:  # a candidate is the incident's, not the matter's
         await cases.remark(connection, matter["id"], "handover", actor=actor, at=now, note=note, authority="partner")
+    if handover["kind"] == "hotline_12345" and said.state in ("received", "working", "done"):
+        # The answer has arrived: that is what the term was for, whatever the hotline thinks of it.
+        await clocks.stop_clocks(connection, matter["id"], at=now, by="answered", key="hotline12345.reply", actor=actor)
+        await work.redate(connection, [matter["id"]])
     if said.state not in handovers.ENDS:
         return "noted"
     if said.result == "already_handled" and handover["kind"] == "consumer_council":
         # A ground of Art. 16(2) is a person's to find; here is what for.
         await _find(connection, matter["id"], "council_handles", handover, said)
-    works = handover["act"] in ("settle", "delegate")
-    if works and said.state == "done":
+    if handover["act"] in _WORKS and said.state == "done":
         return await _draft_end(connection, matter, handover, said, actor, now)
-    if works:
+    if handover["act"] in _WORKS:
         return await _give_back(house, connection, matter, handover, said, actor, now)
     if handover["incident_id"] is None and said.result != "already_handled":
         await _find(connection, matter["id"], "handover", handover, said)
@@ -250,18 +259,7 @@ async def _give_back(
 ) -> str:  # fmt: skip
     """It is the bureau's again at once: after a failure proposed anew, after a return at the intake desk."""
     cause = "partner_failed" if said.state == "failed" else "partner_returned"
-    if handover["kind"] == "odr":
-        matter = await rerouting.end_settling(house, connection, matter, now, cause=cause, actor=actor, authority="partner")
-    else:
-        running = await connection.fetchval(
-            "SELECT paused_at FROM clock WHERE matter_id = $1 AND key = 'complaint.mediate' AND stopped_at IS NULL", matter["id"]
-        )
-        if running is not None:
-            await clocks.resume(connection, house.calendar, matter["id"], "complaint.mediate", actor=actor, at=now)
-        note = f"{KINDS[handover['kind']].label}{STATE_LABELS[said.state]}"
-        await cases.move(connection, matter["id"], "accepted", actor=actor, at=now, note=note, authority="partner", act=cause)
-        matter = await cases.hold(connection, matter["id"])
-    await work.redate(connection, [matter["id"]])
+    matter = await _take_back(house, connection, matter, handover, cause, actor, "partner", now)
     if said.state == "returned":
         return await _call_desk(house, connection, matter, handover, actor, now)
     failed = "t1" if handover["kind"] == "odr" else "t2"
@@ -272,6 +270,25 @@ async def _give_back(
     if not moved:
         await work.flag(connection, matter["id"], f"{cause}:{handover['kind']}", actor, evidence)
     return "rerouted" if moved else "flagged"
+
+
+async def _take_back(
+    house: House, connection: Connection, matter: Any, handover: Any, cause: str, actor: str, authority: str, now: datetime
+) -> Any:  # fmt: skip
+    """The matter in the bureau's hands: as it was before the act that handed it over."""
+    if handover["kind"] == "odr":
+        matter = await rerouting.end_settling(house, connection, matter, now, cause=cause, actor=actor, authority=authority)
+    else:
+        paused = await connection.fetchval(
+            "SELECT paused_at FROM clock WHERE matter_id = $1 AND key = 'complaint.mediate' AND stopped_at IS NULL", matter["id"]
+        )
+        if paused is not None:
+            await clocks.resume(connection, house.calendar, matter["id"], "complaint.mediate", actor=actor, at=now)
+        note = f"{KINDS[handover['kind']].label}：{rerouting.REASONS[cause]}"
+        await cases.move(connection, matter["id"], "accepted", actor=actor, at=now, note=note, authority=authority, act=cause)
+        matter = await cases.hold(connection, matter["id"])
+    await work.redate(connection, [matter["id"]])
+    return matter
 
 
 async def _call_desk(house: House, connection: Connection, matter: Any, handover: Any, actor: str, now: datetime) -> str:

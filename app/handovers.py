@@ -258,8 +258,14 @@ async def mediated_agreement(connection: Connection, matter_id: uuid.UUID) -> An
 
 # -- what people and partners read
 
+# The day of the matter's clock while both run: a pause or a calendar moves it.
+_DUE_ON = (
+    "coalesce((SELECT c.due_on FROM clock c WHERE h.closed_at IS NULL AND c.matter_id = h.matter_id AND c.stopped_at IS NULL AND c.key = CASE h.kind "
+    + " ".join(f"WHEN '{name}' THEN '{kind.clock}'" for name, kind in KINDS.items() if kind.clock)
+    + " END), h.due_on)"
+)
 _LIST = """
-SELECT h.id, h.matter_id, h.incident_id, h.kind, h.partner_id, p.name AS partner, h.act, h.basis, h.due_on, h.state, h.as_of, h.result, h.external_ref,
+SELECT h.id, h.matter_id, h.incident_id, h.kind, h.partner_id, p.name AS partner, h.act, h.basis, {due_on} AS due_on, h.state, h.as_of, h.result, h.external_ref,
        h.agreement_on, h.recovered_fen, h.created_by, h.created_at, h.closed_at, h.attention, m.district, m.lane, m.state AS matter_state,
        p.disabled_at IS NOT NULL AS partner_disabled, t.undelivered, t.delivered_at, {alarm} AS alarm
 FROM handover h JOIN partner p ON p.id = h.partner_id JOIN matter m ON m.id = h.matter_id
@@ -273,7 +279,7 @@ _DESK = " WHERE m.lane = ANY($1) AND EXISTS (SELECT 1 FROM unnest($2::text[]) j 
 # Why somebody should look at it, the gravest first.
 _ALARM = (
     "CASE WHEN h.closed_at IS NOT NULL THEN h.attention WHEN t.undelivered THEN 'undeliverable' "
-    "WHEN p.disabled_at IS NOT NULL THEN 'partner_disabled' WHEN h.due_on < $%d THEN 'overdue' ELSE h.attention END"
+    f"WHEN p.disabled_at IS NOT NULL THEN 'partner_disabled' WHEN {_DUE_ON} < $%d THEN 'overdue' ELSE h.attention END"
 )
 
 
@@ -314,7 +320,7 @@ async def listed(
     if wanted.after:
         where += f" AND (h.created_at, h.id) < (${argument(wanted.after[0])}, ${argument(wanted.after[1])})"
     where += f" ORDER BY h.created_at DESC, h.id DESC LIMIT ${argument(wanted.limit)}"
-    rows = await connection.fetch(_LIST.format(alarm=alarm) + where, *arguments)
+    rows = await connection.fetch(_LIST.format(alarm=alarm, due_on=_DUE_ON) + where, *arguments)
     return [_shown(dict(r), bool(principal.partner_id)) for r in rows]
 
 

@@ -118,7 +118,7 @@ async def decide_anew(
         if flagged:
             await deliveries.announce(connection, [(matter["id"], "matter.flagged", {"cause": cause, "proposed": decided.track})])
         return flagged
-    reason = {"text": _REASONS[cause], "legal_basis": decided.reasons[0]["legal_basis"]}
+    reason = {"text": REASONS[cause], "legal_basis": decided.reasons[0]["legal_basis"]}
     await cases.decide_again(
         connection,
         {
@@ -143,12 +143,13 @@ async def place(connection: Connection, matter: Any, track: str, facts: Facts, a
     return await work.reroute(connection, matter["id"], track, actor, priority=rank, due_at=due_at, urgent_at=urgent_at)
 
 
-_REASONS = {
+REASONS = {
     "incident_grew": "同一事件的投诉人数或危害达到门槛，重新建议分流",
     "gate_failed": "前提条件未满足，重新建议分流",
     "term_ran_out": "限期内未能解决，重新建议分流",
     "partner_failed": "承办单位未能解决，重新建议分流",
     "partner_returned": "承办单位退回",
+    "partner_recalled": "撤回移送",
 }  # fmt: skip
 
 
@@ -207,7 +208,7 @@ async def end_settling(
 ) -> Any:  # fmt: skip
     """What was with an ODR enterprise is the bureau's again: to be accepted, or accepted as it was."""
     state = "accepted" if await cases.was_accepted(connection, matter["id"]) else "pending_acceptance"
-    await cases.move(connection, matter["id"], state, actor=actor, at=now, note=_REASONS[cause], authority=authority)
+    await cases.move(connection, matter["id"], state, actor=actor, at=now, note=REASONS[cause], authority=authority)
     await clocks.stop_clocks(connection, matter["id"], at=now, by=cause, key="odr.settle", actor=actor)
     await handovers.follow(connection, house.vault, matter["id"], state, act=cause, actor=actor, at=now)
     return await cases.hold(connection, matter["id"])

@@ -32,11 +32,17 @@ class PartnerServer:
         self._seen: set[str] = set()
         self._busy: list[threading.Thread] = []
         self._port = 0
+        self._http = httpx.Client(trust_env=False, verify=False, timeout=30)
         self.start()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._port}/hook"
+
+    @property
+    def heard(self) -> list[str]:
+        """The kinds of what it took, in the order the service numbered them: several are sent at once."""
+        return [e["type"] for e in sorted(self.taken, key=lambda e: (e["data"]["matter_id"], e["data"]["sequence"]))]
 
     def start(self) -> None:
         """Again on the port it had, after a stop."""
@@ -54,12 +60,18 @@ class PartnerServer:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", self._port), Handler)
         self._port = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        self._running = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._running.start()
 
     def stop(self) -> None:
         """As if it were killed: the port is closed."""
         self._server.shutdown()
         self._server.server_close()
+        self._running.join()
+
+    def close(self) -> None:
+        self.stop()
+        self._http.close()
 
     def _take(self, headers: dict[str, str], body: bytes) -> int:
         if self.answers:
@@ -109,5 +121,4 @@ class PartnerServer:
         return self.said[-1]
 
     def _call(self, method: str, path: str, **more: Any) -> httpx.Response:
-        with httpx.Client(trust_env=False, timeout=30) as http:
-            return http.request(method, self.service + path, headers={"Authorization": f"Bearer {self.token}"}, **more)
+        return self._http.request(method, self.service + path, headers={"Authorization": f"Bearer {self.token}"}, **more)
