@@ -20,6 +20,7 @@ from app.identity import Principal, new_id
 from app.intake import Letter, open_letter
 from app.partners import BY_ACT, KINDS, RESULT_LABELS, basis
 from app.privacy import Vault, mask_person, mask_text
+from ml.text import mask_values
 
 OPEN = ("sent", "received", "working")
 ENDS = ("done", "failed", "returned")
@@ -427,7 +428,8 @@ def _told_to(row: Any, letter: Letter, message: str | None, facts: Mapping[str, 
         case "odr" | "consumer_council" | "people_mediation":
             reach = ("name", "phone") if kind == "odr" else ("name", "phone", "address")
             agent = {n: v for n in ("name", "phone") if (v := getattr(body.agent, n, None))}
-            text = body.text
+            # What tells who he is elsewhere is nobody's business here.
+            text = mask_values(body.text, [n for n in (body.complainant.id_no, body.agent.id_no) if n])
             if row["reported"] or _REPORTED.search(text):
                 text = _composed(body.product, facts)
             return {

@@ -164,11 +164,8 @@ async def listed(connection: Connection, partner_id: uuid.UUID | None = None) ->
 
 async def disable(connection: Connection, partner_id: uuid.UUID, principal: Principal) -> None:
     """It reads and says nothing more; what it has stays with it until somebody recalls it."""
-    done = await connection.fetchval(
-        "UPDATE partner SET disabled_at = coalesce(disabled_at, clock_timestamp()) WHERE id = $1 RETURNING id", partner_id
-    )
-    if done is None:
-        raise NotFound("no such partner")
+    await _require_active(connection, partner_id, principal)
+    await connection.execute("UPDATE partner SET disabled_at = clock_timestamp() WHERE id = $1", partner_id)
     await identity.revoke(connection, f"{identity.PARTNER}:{partner_id}")
     for row in await connection.fetch("SELECT id FROM webhook WHERE partner_id = $1 AND disabled_at IS NULL", partner_id):
         await deliveries.disable(connection, row["id"], principal)
@@ -176,19 +173,23 @@ async def disable(connection: Connection, partner_id: uuid.UUID, principal: Prin
 
 
 async def renew_token(connection: Connection, partner_id: uuid.UUID, principal: Principal) -> str:
-    await _require_active(connection, partner_id)
+    await _require_active(connection, partner_id, principal)
     await audit.record(connection, principal.subject, "renew_token", "partner", [partner_id])
     return await identity.issue_to_partner(connection, partner_id)
 
 
 async def readdress(connection: Connection, vault: Vault, partner_id: uuid.UUID, url: str, principal: Principal) -> str:
     """Its new address; what the old one did not take is sent there. Gives the new secret."""
-    await _require_active(connection, partner_id)
+    await _require_active(connection, partner_id, principal)
     return await deliveries.listen_as_partner(connection, vault, principal, partner_id, url)
 
 
-async def _require_active(connection: Connection, partner_id: uuid.UUID) -> None:
-    if not await connection.fetchval("SELECT 1 FROM partner WHERE id = $1 AND disabled_at IS NULL FOR UPDATE", partner_id):
+async def _require_active(connection: Connection, partner_id: uuid.UUID, principal: Principal) -> None:
+    """Holds it. A partner of places beyond the caller's is not his to change."""
+    places = await connection.fetchval(
+        "SELECT jurisdictions FROM partner WHERE id = $1 AND disabled_at IS NULL FOR UPDATE", partner_id
+    )
+    if places is None or not all(principal.covers(p) for p in places):
         raise NotFound("no such partner, or it is disabled")
 
 
