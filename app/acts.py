@@ -98,13 +98,13 @@ GROUND_LABELS = {
 
 # What an act may be told beside its ground and reason: field -> the values it may have, None: free or looked at by the act itself.
 # to: whom it goes to: for quarrel, settle_quarrel and dispatch a district's code; for delegate the kind of body; for transfer and
-# transfer_police the organ's name. into: the earlier report's id.
+# transfer_police the organ's name. into: the earlier report's id. partner_id: whom it is handed to.
 BODIES = {
     "consumer_council": "消费者协会", "people_mediation": "人民调解委员会", "industry_association": "行业协会", "station": "消费维权服务站",
 }  # fmt: skip
 DETAILS: dict[str, tuple[str, ...] | None] = {
     "factors": FACTORS, "rests_on": SITUATIONS, "clock": ("clue.verify", "case.decide"), "kind": ("appraisal", "inspection"),
-    "through": tuple(BODIES), "to": None, "into": None,
+    "through": tuple(BODIES), "to": None, "into": None, "partner_id": None,
 }  # fmt: skip
 
 
@@ -129,10 +129,10 @@ ACTS: dict[str, Act] = {
     "accept": Act("受理", _DISPUTE, WAITING, "accepted", _DESK, _o121(15)),
     "refuse": Act("不予受理", _DISPUTE, WAITING, "not_accepted", _DESK, _o121(16), REFUSAL_GROUNDS, reasoned=True),
     "settle": Act(
-        "线上和解", _DISPUTE, WAITING | {"accepted"}, "settling", _DESK, _o121(6, 18), consents=(("t1", "consumer_choice"), ("t1", "odr_enterprise")),
+        "线上和解", _DISPUTE, WAITING | {"accepted"}, "settling", _DESK, _o121(6, 18), consents=(("t1", "consumer_choice"), ("t1", "odr_enterprise")), takes=("partner_id",),
     ),
     "delegate": Act(
-        "委托调解", _DISPUTE, frozenset({"accepted", "mediating"}), "delegated", _DESK, _o121(19), consents=_both_sides("t2"), takes=("to",)
+        "委托调解", _DISPUTE, frozenset({"accepted", "mediating"}), "delegated", _DESK, _o121(19), consents=_both_sides("t2"), takes=("to", "partner_id")
     ),
     "mediate": Act(
         "组织调解", _DISPUTE, frozenset({"accepted", "settling", "delegated"}), "mediating", _DESK, _o121(18), consents=_both_sides("t3")
@@ -189,7 +189,7 @@ ACTS: dict[str, Act] = {
         "作出处理决定", _CLUE, frozenset({"case_opened"}), "case_decided", _DESK, ((law.PENALTY_PROCEDURE, 64, 1),),
         ("penalised", "not_penalised", "moved_on"), reasoned=True,
     ),
-    "transfer": Act("移送其他机关", _CLUE, frozenset({"verifying"}), "transferred", _DESK, _o121(34), reasoned=True, takes=("to",)),
+    "transfer": Act("移送其他机关", _CLUE, frozenset({"verifying"}), "transferred", _DESK, _o121(34), reasoned=True, takes=("to", "partner_id")),
     "not_again": Act("不再另行处理", _CLUE, frozenset({"verifying"}), "not_handled_again", _DESK, _o121(35), reasoned=True),
     "merge_report": Act(
         "合并举报", _CLUE, frozenset({"verifying", "pending_dispatch"}), "merged", _DESK, ((law.ORDER_121, 35, 2),), needs=("into",)

@@ -16,7 +16,7 @@ from app.errors import Conflict, NotFound
 _FINDING_BASIS: dict[str, tuple[tuple[int, int | None, int | None], ...]] = {
     "R1": ((14, None, None), (16, None, 2)), "R2": ((16, None, 2), (26, None, None)), "R4": ((17, 1, 1), (17, 1, 5)), "R5": ((35, 2, None),),
     "R6": ((35, 2, None),), "R7": ((17, 1, 4),), "R8": ((17, 1, 2),), "serial_wording": ((17, 1, 5),), "time_bar": ((16, None, 4),),
-    "ART17": ((17, 1, None),),
+    "ART17": ((17, 1, None),), "council_handles": ((16, None, 2),),
 }  # fmt: skip
 
 
@@ -240,8 +240,8 @@ async def propose(
     connection: Connection, approval_id: uuid.UUID, matter_id: uuid.UUID, *, kind: str, act: str, ground: str | None, reason: str | None,
     detail: Mapping[str, Any], persons: int, signed_by: Sequence[str], at: datetime,
 ) -> bool:  # fmt: skip
-    """An act that waits. kind: sign (of further persons), sample (looked at afterwards), clock (drafted by a term). False: the same act
-    waits for this matter already."""
+    """An act that waits. kind: sign (of further persons), sample (looked at afterwards), clock (drafted by a term), partner (by the word of
+    one it was handed to). False: the same act waits for this matter already."""
     made = await connection.fetchval(
         _PROPOSE, approval_id, matter_id, kind, act, ground, reason, to_json(detail), persons, list(signed_by), at
     )
@@ -326,8 +326,14 @@ async def gates_of(connection: Connection, matter_id: uuid.UUID) -> dict[tuple[s
 
 
 async def was_accepted(connection: Connection, matter_id: uuid.UUID) -> bool:
-    """On whatever track: that holds on all."""
-    return any(state == "passed" for (_, name), state in (await gates_of(connection, matter_id)).items() if name == "accepted")
+    """Whether the bureau accepted it, whichever track it is on now: not every track has a gate that says so."""
+    return bool(
+        await connection.fetchval(
+            "SELECT EXISTS (SELECT 1 FROM state_change WHERE matter_id = $1 AND state = 'accepted') OR EXISTS (SELECT 1 FROM gate "
+            "WHERE matter_id = $1 AND name = 'accepted' AND state = 'passed')",
+            matter_id,
+        )
+    )
 
 
 async def ask_gate(
@@ -344,13 +350,13 @@ async def ask_gate(
 
 async def remark(
     connection: Connection, matter_id: uuid.UUID, act: str, *, actor: str, at: datetime, note: str | None, ground: str | None = None,
-    signed_by: Sequence[str] = (), detail: Mapping[str, Any] | None = None,
+    signed_by: Sequence[str] = (), detail: Mapping[str, Any] | None = None, authority: str = "bureau",
 ) -> None:  # fmt: skip
     """Something in a matter's history that leaves its state as it is."""
     await connection.execute(
         "INSERT INTO state_change (matter_id, state, actor, authority, at, note, act, ground, signed_by, detail) "
-        "SELECT id, state, $2, 'bureau', $3, $4, $5, $6, $7, $8::jsonb FROM matter WHERE id = $1",
-        matter_id, actor, at, note, act, ground, list(signed_by), to_json(detail) if detail else None,
+        "SELECT id, state, $2, $9, $3, $4, $5, $6, $7, $8::jsonb FROM matter WHERE id = $1",
+        matter_id, actor, at, note, act, ground, list(signed_by), to_json(detail) if detail else None, authority,
     )  # fmt: skip
 
 

@@ -30,6 +30,7 @@ from app.privacy import Vault
 KINDS = (
     "emergency.raised", "emergency.waiting", "emergency.acknowledged", "matter.triaged", "matter.accepted", "matter.finished", "matter.withdrawn",
     "matter.reading_corrected", "matter.due_changed", "matter.joint_proposed", "matter.joint_joined", "matter.joint_left", "matter.joint_ended",
+    "matter.handed_over", "matter.handover_changed",
 )  # fmt: skip
 LANES = ("complaint", "report", "other")
 # Seconds until the next attempt; after the last one a person re-drives the delivery or not.
@@ -41,21 +42,23 @@ log = logging.getLogger(__name__)
 
 
 async def announce(
-    connection: Connection, events: Sequence[tuple[uuid.UUID, str, Mapping[str, Any]]], *, held: bool = False
+    connection: Connection, events: Sequence[tuple[uuid.UUID, str, Mapping[str, Any]]], *, held: bool = False,
+    handover_id: uuid.UUID | None = None,
 ) -> None:  # fmt: skip
     """(matter, kind, payload), numbered per matter. In the transaction that made it true. Holds the matters, so that two
-    events of one matter never take the same number. held: nobody else can (they were made in this transaction)."""
+    events of one matter never take the same number. held: nobody else can (they were made in this transaction).
+    handover_id: told to the partner of that hand-over and to nobody else."""
     if events and not held:
         await connection.execute(
             "SELECT id FROM matter WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE", [m for m, _, _ in events]
         )
     if events:
         await connection.execute(
-            "INSERT INTO outbox (matter_id, sequence, kind, payload) "
+            "INSERT INTO outbox (matter_id, sequence, kind, payload, handover_id) "
             "SELECT e.m, coalesce((SELECT max(o.sequence) FROM outbox o WHERE o.matter_id = e.m), 0) "
-            "+ row_number() OVER (PARTITION BY e.m ORDER BY e.n), e.k, e.p::jsonb "
+            "+ row_number() OVER (PARTITION BY e.m ORDER BY e.n), e.k, e.p::jsonb, $4 "
             "FROM unnest($1::uuid[], $2::text[], $3::text[]) WITH ORDINALITY AS e(m, k, p, n)",
-            [m for m, _, _ in events], [k for _, k, _ in events], [to_json(p) for _, _, p in events],
+            [m for m, _, _ in events], [k for _, k, _ in events], [to_json(p) for _, _, p in events], handover_id,
         )  # fmt: skip
 
 
@@ -150,14 +153,43 @@ async def listen(
             raise Invalid.field(field, f"unknown: {', '.join(unknown)}; known: {', '.join(known)}")
     if beyond := [j for j in jurisdictions if not principal.covers(j)]:
         raise Invalid.field("jurisdictions", f"not yours: {', '.join(beyond)}")
+    webhook_id, secret = await _open(
+        connection, vault, principal, url, kinds, jurisdictions or principal.jurisdictions, lanes, None
+    )
+    return {"id": webhook_id, "url": url, "kinds": list(kinds), "secret": secret}
+
+
+async def listen_as_partner(
+    connection: Connection, vault: Vault, principal: Principal, partner_id: uuid.UUID, url: str
+) -> str:  # fmt: skip
+    """Where a partner is told of its hand-overs, instead of any place before; what did not arrive there is sent here. Gives the secret."""
+    _check_url(url)
+    await connection.execute(
+        "UPDATE webhook SET disabled_at = clock_timestamp() WHERE partner_id = $1 AND disabled_at IS NULL", partner_id
+    )
+    # Of no kind, place or lane: even were it taken for an ordinary one, nothing would be sent to it.
+    webhook_id, secret = await _open(connection, vault, principal, url, (), (), (), partner_id)
+    await connection.execute(
+        "UPDATE delivery SET webhook_id = $2, state = 'waiting', attempts = 0, next_attempt_at = clock_timestamp() "
+        "WHERE webhook_id IN (SELECT id FROM webhook WHERE partner_id = $1) AND state <> 'delivered'",
+        partner_id, webhook_id,
+    )  # fmt: skip
+    return secret
+
+
+async def _open(
+    connection: Connection, vault: Vault, principal: Principal, url: str, kinds: Sequence[str], jurisdictions: Sequence[str],
+    lanes: Sequence[str], partner_id: uuid.UUID | None,
+) -> tuple[uuid.UUID, str]:  # fmt: skip
     webhook_id, secret = new_id(), "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
     await connection.execute(
-        "INSERT INTO webhook (id, url, kinds, jurisdictions, lanes, secret_cipher, key_id, created_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-        webhook_id, url, list(kinds), list(jurisdictions or principal.jurisdictions), list(lanes),
-        vault.encrypt(secret, str(webhook_id)), vault.key_id, principal.subject,
+        "INSERT INTO webhook (id, url, kinds, jurisdictions, lanes, secret_cipher, key_id, created_by, partner_id) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        webhook_id, url, list(kinds), list(jurisdictions), list(lanes), vault.encrypt(secret, str(webhook_id)), vault.key_id,
+        principal.subject, partner_id,
     )  # fmt: skip
     await audit.record(connection, principal.subject, "listen", "webhook", [webhook_id])
-    return {"id": webhook_id, "url": url, "kinds": list(kinds), "secret": secret}
+    return webhook_id, secret
 
 
 def _check_url(url: str) -> None:
@@ -174,7 +206,7 @@ def _check_url(url: str) -> None:
 
 async def webhooks(connection: Connection) -> list[dict[str, Any]]:
     rows = await connection.fetch(
-        "SELECT id, url, kinds, jurisdictions, lanes, created_by, created_at, disabled_at FROM webhook ORDER BY id"
+        "SELECT id, url, kinds, jurisdictions, lanes, partner_id, created_by, created_at, disabled_at FROM webhook ORDER BY id"
     )
     return [dict(r) for r in rows]
 
@@ -197,13 +229,16 @@ async def disable(connection: Connection, webhook_id: uuid.UUID, principal: Prin
 
 _DISPATCH = """
 WITH events AS (
-  SELECT o.id, o.kind, m.district, m.lane FROM outbox o JOIN matter m ON m.id = o.matter_id
+  SELECT o.id, o.kind, m.district, m.lane, o.handover_id, h.partner_id
+  FROM outbox o JOIN matter m ON m.id = o.matter_id LEFT JOIN handover h ON h.id = o.handover_id
   WHERE o.dispatched_at IS NULL ORDER BY o.id LIMIT $1 FOR UPDATE OF o SKIP LOCKED
 ), made AS (
   INSERT INTO delivery (id, webhook_id, outbox_id, state, next_attempt_at)
   SELECT gen_random_uuid(), w.id, e.id, 'waiting', clock_timestamp()
-  FROM events e JOIN webhook w ON w.disabled_at IS NULL AND (w.kinds = '{}' OR e.kind = ANY(w.kinds)) AND e.lane = ANY(w.lanes)
-   AND EXISTS (SELECT 1 FROM unnest(w.jurisdictions) j WHERE starts_with(e.district, j))
+  FROM events e JOIN webhook w ON w.disabled_at IS NULL AND CASE WHEN e.handover_id IS NULL THEN
+    w.partner_id IS NULL AND (w.kinds = '{}' OR e.kind = ANY(w.kinds)) AND e.lane = ANY(w.lanes)
+    AND EXISTS (SELECT 1 FROM unnest(w.jurisdictions) j WHERE starts_with(e.district, j))
+   ELSE w.partner_id = e.partner_id END
   ON CONFLICT DO NOTHING
 )
 UPDATE outbox SET dispatched_at = clock_timestamp() WHERE id IN (SELECT id FROM events) RETURNING id, kind

@@ -4,11 +4,26 @@ those who listen. Who may do it and who must sign is asked before, by app.settli
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import date, datetime, time
 from typing import Any
 
-from app import acts, audit, calendar, cases, clocks, deliveries, directories, documents, incidents, law, templates, work
+from app import (
+    acts,
+    audit,
+    calendar,
+    cases,
+    clocks,
+    deliveries,
+    directories,
+    documents,
+    handovers,
+    incidents,
+    law,
+    partners,
+    templates,
+    work,
+)
 from app.calendar import local_day
 from app.codes import region_name
 from app.database import Connection, to_json
@@ -19,7 +34,8 @@ from app.triage import House
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """One act with all who sign it. detail: by the names of acts.DETAILS."""
+    """One act with all who sign it. detail: by the names of acts.DETAILS, and what a partner reported. message: to the partner it hands
+    the matter to."""
 
     act: str
     ground: str | None
@@ -27,6 +43,7 @@ class Signed:
     detail: Mapping[str, Any]
     signers: Sequence[str]
     at: datetime
+    message: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +57,8 @@ class Ending:
 
 @dataclass(slots=True)
 class _Doing:
-    """One act on its way. matter: as it stood. state: after it. more: what else its history keeps. receiver: the other bureau."""
+    """One act on its way. matter: as it stood. state: after it. receiver: the other bureau. partner: whom it is handed
+    to."""
 
     house: House
     connection: Connection
@@ -48,7 +66,7 @@ class _Doing:
     signed: Signed
     state: str = ""
     receiver: "Receiver | None" = None
-    more: dict[str, Any] = field(default_factory=dict)
+    partner: Any = None
 
     @property
     def actor(self) -> str:
@@ -75,6 +93,9 @@ async def carry_out(house: House, connection: Connection, matter: Any, signed: S
     wanted = acts.ACTS[signed.act]
     doing = _Doing(house, connection, matter, signed)
     doing.receiver = await _receiver(house, connection, matter, signed)
+    if (partner_id := signed.detail.get("partner_id")) is not None:
+        kinds = partners.BY_ACT[signed.act]
+        doing.partner = await partners.find_partner(connection, uuid.UUID(str(partner_id)), kinds, matter, local_day(signed.at))
     moves = doing.receiver is not None and signed.act != "quarrel" and doing.receiver.moves
     came_from = await _interrupted(connection, doing.id) if signed.act == "resume" else None
     doing.state = state = acts.target(
@@ -88,6 +109,18 @@ async def carry_out(house: House, connection: Connection, matter: Any, signed: S
     await _record(doing, changes, ending)
     if effect := _EFFECTS.get(signed.act):
         await effect(doing)
+    await handovers.follow(connection, house.vault, doing.id, state, act=signed.act, actor=doing.actor, at=signed.at)
+    if doing.partner is not None:
+        await handovers.send(
+            connection,
+            house.vault,
+            matter,
+            doing.partner,
+            act=signed.act,
+            actor=doing.actor,
+            at=signed.at,
+            message=signed.message,
+        )
     if changes and state in acts.CLOSED:
         await cases.lapse_approvals(connection, doing.id, by=doing.actor, at=signed.at)
         await work.close_item(connection, doing.id, signed.act, doing.actor)
@@ -125,12 +158,15 @@ async def _record(doing: _Doing, changes: bool, ending: Ending | None) -> None:
     detail: dict[str, Any] = {k: str(v) if isinstance(v, uuid.UUID) else v for k, v in signed.detail.items()}
     if signed.act in ("appraise", "suspend"):
         detail["from"] = matter["state"]
+    if doing.partner is not None and doing.partner["kind"] in acts.BODIES:
+        detail["to"] = doing.partner["kind"]
     if doing.receiver is not None:
         detail |= {"from": matter["district"], "to": doing.receiver.code, "received_at": doing.received_at.isoformat()}
     if changes:
         await cases.move(
             connection, doing.id, doing.state, actor=doing.actor, at=signed.at, note=_note(doing),
-            outcome=ending.outcome if ending else "terminated" if doing.state == "terminated" else _OUTCOME.get(signed.act), recovered_fen=ending.recovered_fen if ending else None,
+            outcome=ending.outcome if ending else detail.get("outcome") or ("terminated" if doing.state == "terminated" else _OUTCOME.get(signed.act)),
+            recovered_fen=ending.recovered_fen if ending else detail.get("recovered_fen"),
             satisfied=ending.satisfied if ending else None, act="finish" if ending else signed.act, ground=signed.ground,
             signed_by=signed.signers, authority=_authority(doing), detail=detail or None,
         )  # fmt: skip
@@ -175,6 +211,8 @@ def _note(doing: _Doing) -> str:
         said.append(f"{label}：{law.cite(law.ORDER_121, *where)}")
     if doing.receiver is not None:
         said.append(f"{'争议对方' if signed.act == 'quarrel' else '处理机关'}：{doing.receiver.name}")
+    elif doing.partner is not None:
+        said.append(f"去向：{doing.partner['name']}")
     elif to := detail.get("to"):
         said.append(f"去向：{acts.BODIES.get(to, to)}")
     return "；".join(part for part in (*said, signed.reason) if part)
@@ -290,14 +328,17 @@ async def _extending(doing: _Doing) -> None:
 
 async def _agreed(doing: _Doing) -> None:
     """An agreement before a people's mediation committee may be confirmed by the court within thirty days."""
-    through = doing.signed.detail.get("through")
+    detail = doing.signed.detail
+    through = detail.get("through") or detail.get("partner")
     if through is None and doing.matter["state"] == "delegated":
         through = await doing.connection.fetchval(
             "SELECT detail ->> 'to' FROM state_change WHERE matter_id = $1 AND act = 'delegate' ORDER BY id DESC LIMIT 1",
             doing.id,
         )
     if through == "people_mediation":
-        await doing.start("judicial_confirm", doing.signed.at)
+        on = detail.get("agreement_on")
+        at = datetime.combine(date.fromisoformat(str(on)), time(12), calendar.SHANGHAI) if on else doing.signed.at
+        await doing.start("judicial_confirm", at)
 
 
 async def _case_opened(doing: _Doing) -> None:

@@ -14,6 +14,8 @@ from app.database import Connection, Database
 from app.errors import Forbidden, Invalid, Unauthorised
 
 ROLES = ("portal", "intake", "mediator", "supervisor", "analyst", "policy", "auditor", "admin")
+# A partner's token says no more than whose it is; it is made where partners are registered.
+PARTNER = "partner"
 _PREFIX = "triage_"
 _CACHE_SECONDS = 5.0
 
@@ -25,7 +27,8 @@ def new_id() -> uuid.UUID:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """jurisdictions: region code prefixes ('42' is the province, '4201' a city); sources: whose letters a portal sees."""
+    """jurisdictions: region code prefixes ('42' is the province, '4201' a city); sources: whose letters a portal sees;
+    partner_id: of a partner, whose hand-overs alone it sees."""
 
     subject: str
     natural_person: bool
@@ -33,6 +36,7 @@ class Principal:
     jurisdictions: tuple[str, ...]
     sources: tuple[str, ...]
     skills: tuple[str, ...]
+    partner_id: uuid.UUID | None = None
 
     def require(self, *roles: str) -> None:
         if not self.roles & {*roles, "admin"}:
@@ -69,7 +73,7 @@ class Identity:
             raise Unauthorised
         principal = Principal(
             row["subject"], row["natural_person"], frozenset(row["roles"]),
-            tuple(row["jurisdictions"]), tuple(row["sources"]), tuple(row["skills"]),
+            tuple(row["jurisdictions"]), tuple(row["sources"]), tuple(row["skills"]), row["partner_id"],
         )  # fmt: skip
         if len(self._known) > 10_000:
             self._known.clear()
@@ -87,12 +91,26 @@ async def issue(
         raise Invalid.field("roles", f"unknown: {', '.join(sorted(unknown)) or 'none given'}; known: {', '.join(ROLES)}")
     if "portal" in roles and not sources:
         raise Invalid.field("sources", "a portal token needs a source")
+    return await _issue(connection, subject, roles, natural_person, jurisdictions, sources, skills, None, days)
+
+
+async def issue_to_partner(connection: Connection, partner_id: uuid.UUID, *, days: int = 365) -> str:
+    """A partner's new token, shown once; those it had stop within seconds."""
+    subject = f"{PARTNER}:{partner_id}"
+    await revoke(connection, subject)
+    return await _issue(connection, subject, [PARTNER], False, (), (), (), partner_id, days)
+
+
+async def _issue(
+    connection: Connection, subject: str, roles: Sequence[str], natural_person: bool, jurisdictions: Sequence[str],
+    sources: Sequence[str], skills: Sequence[str], partner_id: uuid.UUID | None, days: int,
+) -> str:  # fmt: skip
     token = _PREFIX + secrets.token_urlsafe(32)
     await connection.execute(
-        "INSERT INTO api_token (id, token_sha256, subject, natural_person, roles, jurisdictions, sources, skills, expires_at) "
-        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        "INSERT INTO api_token (id, token_sha256, subject, natural_person, roles, jurisdictions, sources, skills, partner_id, expires_at) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         new_id(), hashlib.sha256(token.encode()).digest(), subject, natural_person, list(roles),
-        list(jurisdictions), list(sources), list(skills), datetime.now(UTC) + timedelta(days=days),
+        list(jurisdictions), list(sources), list(skills), partner_id, datetime.now(UTC) + timedelta(days=days),
     )  # fmt: skip
     return token
 

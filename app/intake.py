@@ -65,6 +65,13 @@ Word = Annotated[Annotated[Clean, Field(max_length=60)] | None, BeforeValidator(
 Line = Annotated[Annotated[Clean, Field(max_length=200)] | None, BeforeValidator(_blank_is_absent)]
 Place = Annotated[Annotated[Clean, Field(max_length=400)] | None, BeforeValidator(_blank_is_absent)]
 Moment = Annotated[datetime | None, BeforeValidator(_blank_is_absent), BeforeValidator(_only_text)]
+Instant = Annotated[datetime, BeforeValidator(_only_text), AfterValidator(_zoned)]
+Day = Annotated[
+    date | None,
+    BeforeValidator(_blank_is_absent),
+    BeforeValidator(_only_text),
+    AfterValidator(lambda v: v if v is None else _past_day(v)),
+]
 Required = Annotated[str, StringConstraints(strict=True, strip_whitespace=True, min_length=1), AfterValidator(_clean)]
 
 

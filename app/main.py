@@ -23,6 +23,7 @@ from app.api import (
     deliveries,
     directories,
     documents,
+    handovers,
     joint,
     matters,
     policies,
@@ -77,6 +78,7 @@ def create_app(settings: Settings, database_url: str, *, when_ready: Callable[[]
     app.include_router(directories.router)
     app.include_router(documents.router)
     app.include_router(joint.router)
+    app.include_router(handovers.router)
     # Last: its acts are any word after a matter's id.
     app.include_router(matters.router)
     registry = CollectorRegistry()

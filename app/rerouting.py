@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from app import acts, audit, baselines, calendar, cases, clocks, deliveries, policy, work
+from app import acts, audit, baselines, calendar, cases, clocks, deliveries, handovers, policy, work
 from app.calendar import local_day
 from app.codes import common_region
 from app.database import Connection
@@ -114,7 +114,7 @@ async def decide_anew(
         if flagged:
             await deliveries.announce(connection, [(matter["id"], "matter.flagged", {"cause": cause, "proposed": decided.track})])
         return flagged
-    reason = {"text": _REASONS[cause], "legal_basis": decided.reasons[0]["legal_basis"]}
+    reason = {"text": REASONS[cause], "legal_basis": decided.reasons[0]["legal_basis"]}
     await record(
         connection, matter, current, facts, decided, kind="reroute", reason=reason, evidence={"cause": cause, **evidence}, law=last.law,
         parameters=last.parameters, actor=actor, now=now,
@@ -171,10 +171,13 @@ async def place(connection: Connection, matter: Any, track: str, facts: Facts, a
     return await work.reroute(connection, matter["id"], queue, actor, priority=rank, due_at=due_at, urgent_at=urgent_at)
 
 
-_REASONS = {
+REASONS = {
     "incident_grew": "同一事件的投诉人数或危害达到门槛，重新建议分流",
     "gate_failed": "前提条件未满足，重新建议分流",
     "term_ran_out": "限期内未能解决，重新建议分流",
+    "partner_failed": "承办单位未能解决，重新建议分流",
+    "partner_returned": "承办单位退回",
+    "partner_recalled": "撤回移送",
 }  # fmt: skip
 
 
@@ -223,7 +226,7 @@ async def follow_terms(house: House, now: datetime, *, limit: int = 200) -> int:
             if matter["track"] != row["track"] or matter["state"] in acts.CLOSED:
                 continue
             if matter["state"] == "settling":
-                matter = await _end_settling(connection, matter, now)
+                matter = await end_settling(house, connection, matter, now)
             evidence = {"track": row["track"], "term": row["key"], "due_on": row["due_on"].isoformat()}
             touched += await decide_anew(
                 house, connection, matter, {"failed_track": row["track"]}, cause="term_ran_out", evidence=evidence, now=now
@@ -231,13 +234,15 @@ async def follow_terms(house: House, now: datetime, *, limit: int = 200) -> int:
     return touched
 
 
-async def _end_settling(connection: Connection, matter: Any, now: datetime) -> Any:
+async def end_settling(
+    house: House, connection: Connection, matter: Any, now: datetime, *, cause: str = "term_ran_out", actor: str = "worker",
+    authority: str = "bureau",
+) -> Any:  # fmt: skip
     """What was with an ODR enterprise is the bureau's again: to be accepted, or accepted as it was."""
-    accepted = await cases.was_accepted(connection, matter["id"])
-    await cases.move(
-        connection, matter["id"], "accepted" if accepted else "pending_acceptance", actor="worker", at=now, note=_REASONS["term_ran_out"]
-    )  # fmt: skip
-    await clocks.stop_clocks(connection, matter["id"], at=now, by="term_ran_out", key="odr.settle", actor="worker")
+    state = "accepted" if await cases.was_accepted(connection, matter["id"]) else "pending_acceptance"
+    await cases.move(connection, matter["id"], state, actor=actor, at=now, note=REASONS[cause], authority=authority)
+    await clocks.stop_clocks(connection, matter["id"], at=now, by=cause, key="odr.settle", actor=actor)
+    await handovers.follow(connection, house.vault, matter["id"], state, act=cause, actor=actor, at=now)
     return await cases.hold(connection, matter["id"])
 
 

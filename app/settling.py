@@ -42,9 +42,10 @@ class Done:
 
 async def perform(
     house: House, matter_id: uuid.UUID, principal: Principal, act: str, *, lanes: Sequence[str], ground: str | None = None,
-    reason: str | None = None, detail: Mapping[str, Any] | None = None, at: datetime | None = None,
+    reason: str | None = None, detail: Mapping[str, Any] | None = None, message: str | None = None, at: datetime | None = None,
 ) -> Done:  # fmt: skip
-    """A legal act of acts.ACTS on a matter. Where the law or the bureau wants further signatures it waits as an approval instead."""
+    """A legal act of acts.ACTS on a matter. Where the law or the bureau wants further signatures it waits as an approval instead.
+    message: to the partner that detail names, if it does."""
     moment = at or datetime.now(UTC)
     async with house.database.transaction() as connection:
         said = dict(detail or {})
@@ -66,10 +67,14 @@ async def perform(
         effects.check_receiver(house, matter, act, ground, said)
         if act == "extend":  # the one that runs now, whatever becomes of the matter until the head has signed
             said.setdefault("clock", effects.extended_clock(matter))
-        signed = Signed(act, ground, reason, said, [principal.subject], moment)
+        if message and "partner_id" not in said:
+            raise Invalid.field("message", "goes to a partner; name it as partner_id")
+        signed = Signed(act, ground, reason, said, [principal.subject], moment, message)
         await _require_sixty_days(connection, matter_id, ground, moment)
         await _require_assent(connection, matter_id, act, ground)
         signing = acts.signing(act, ground)
+        if signing.persons > 1 and message:
+            raise Invalid.field("message", "what waits for a further signature takes none: it would be kept in the clear")
         if signing.persons > 1:
             approval_id = new_id()
             fresh = await cases.propose(

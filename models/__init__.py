@@ -1,6 +1,6 @@
 """Tables, one file per aggregate. Nouns only: no behaviour, no session."""
 
-from models import complainant, delivery, directory, document, incident, letter, matter, merchant, policy, system, work
+from models import complainant, delivery, directory, document, incident, letter, matter, merchant, partner, policy, system, work
 from models.base import metadata
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "matter",
     "merchant",
     "metadata",
+    "partner",
     "policy",
     "system",
     "work",

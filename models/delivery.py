@@ -30,8 +30,11 @@ outbox = Table(
     instant("created_at", now=True),
     # When a delivery was made of it for everybody who listens; the event itself is over then.
     instant("dispatched_at", nullable=True),
+    # Set: for the partner of that hand-over alone.
+    Column("handover_id", Uuid, ForeignKey("handover.id")),
     UniqueConstraint("matter_id", "sequence"),
     Index("ix_outbox_waiting", "id", postgresql_where=text("dispatched_at IS NULL")),
+    Index("ix_outbox_handover_id", "handover_id", postgresql_where=text("handover_id IS NOT NULL")),
     info=KEEP,
 )
 
@@ -49,6 +52,9 @@ webhook = Table(
     Column("created_by", Text, nullable=False),
     instant("created_at", now=True),
     instant("disabled_at", nullable=True),
+    # A partner's: it is sent its own hand-overs and nothing else.
+    Column("partner_id", Uuid, ForeignKey("partner.id")),
+    Index("uq_webhook_partner", "partner_id", unique=True, postgresql_where=text("disabled_at IS NULL")),
     info=KEEP,
 )
 

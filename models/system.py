@@ -6,12 +6,14 @@ from sqlalchemy import (
     Boolean,
     Column,
     Date,
+    ForeignKey,
     ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
     Table,
     Text,
+    Uuid,
     text,
 )  # fmt: skip
 
@@ -77,6 +79,8 @@ api_token = Table(
     Column("jurisdictions", ARRAY(Text), nullable=False),
     Column("sources", ARRAY(Text), nullable=False),
     Column("skills", ARRAY(Text), nullable=False),
+    # A partner's token: for its own hand-overs alone.
+    Column("partner_id", Uuid, ForeignKey("partner.id")),
     instant("created_at", now=True),
     instant("expires_at"),
     instant("revoked_at", nullable=True),

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Header, Response
 
-from app import acts, calendar, codes, complainants, directories, documents, drawing, policy
+from app import acts, calendar, codes, complainants, directories, documents, drawing, handovers, partners, policy
 from app.api.common import PROBLEMS, Caller, InHouse, answer
 from app.database import Connection
 from app.errors import NotFound
@@ -24,6 +24,9 @@ _OWNED: dict[str, tuple[str, Mapping[str, str]]] = {
     "document_state": (_OURS, documents.STATE_LABELS),
     "audience": (_OURS, drawing.AUDIENCE_LABELS),
     "directory": (_OURS, {kind: one.label for kind, one in directories.DIRECTORIES.items()}),
+    "partner": (_OURS, {kind: one.label for kind, one in partners.KINDS.items()}),
+    "handover_state": (_OURS, handovers.STATE_LABELS),
+    "handover_result": (_OURS, partners.RESULT_LABELS),
     "due_mode": (_OURS, calendar.DUE_MODES),
     "link_level": (_OURS, complainants.LEVEL_LABELS),
     "link_comparison": (_OURS, complainants.COMPARISON_LABELS),

@@ -48,6 +48,14 @@ class ActBody(_Shape):
     kind: Annotated[_Word, Field(description="appraise: appraisal (default) or inspection")] | None = None
     through: Annotated[_Word, Field(description="agree: the body before which it was agreed, as delegate's `to`")] | None = None
     into: Annotated[uuid.UUID, Field(description="merge_report: the earlier report")] | None = None
+    partner_id: (
+        Annotated[
+            uuid.UUID,
+            Field(description="settle, delegate, transfer: whom the matter is handed to; without it the act is on paper"),
+        ]
+        | None
+    ) = None
+    message: Annotated[Clean, Field(min_length=1, max_length=4000, description="what that partner is told")] | None = None
 
 
 class Note(_Shape):
@@ -63,7 +71,7 @@ async def list_approvals(
     house: InHouse, principal: Caller, after: Annotated[str | None, Query(alias="cursor")] = None, limit: Annotated[int, Query(ge=1, le=200)] = 50
 ) -> Response:  # fmt: skip
     """What waits for a signature, oldest first. kind: sign (a second person's), sample (one person's act, looked at afterwards),
-    clock (drafted because a term ends). last_by: the role whoever signs last must have."""
+    clock (drafted because a term ends), partner (drafted because one it was handed to ended it). last_by: the role whoever signs last must have."""
     principal.require("intake", "mediator", "supervisor")
     async with house.database.connection() as connection:
         rows = await cases.approvals(connection, lanes(principal), principal.jurisdictions, read_cursor(after), limit + 1)
@@ -109,10 +117,10 @@ async def act(house: InHouse, principal: Caller, matter_id: uuid.UUID, act: str,
     if (act not in acts.ACTS and act != "forward") or act == "withdraw":
         raise NotFound(f"no act {act}")
     given = body or ActBody()
-    said = given.model_dump(exclude={"ground", "reason"}, exclude_none=True)
+    said = given.model_dump(exclude={"ground", "reason", "message"}, exclude_none=True)
     done = await settling.perform(
-        house, matter_id, principal, act, lanes=lanes(principal), ground=given.ground,
-        reason=mask_text(given.reason) if given.reason else None, detail={k: str(v) if k == "into" else v for k, v in said.items()},
+        house, matter_id, principal, act, lanes=lanes(principal), ground=given.ground, message=given.message,
+        reason=mask_text(given.reason) if given.reason else None, detail={k: str(v) if isinstance(v, uuid.UUID) else v for k, v in said.items()},
     )  # fmt: skip
     return await _answer(house, done)
 
