@@ -96,6 +96,7 @@ class ReadLetter:
                 {"type": f.type, "span": [f.start, f.end], **({"value": f.value} if f.type in _PLAIN_FACTS else {})}
                 for f in reading.facts
             ],
+            "signals": [{"type": s.type, "span": [s.start, s.end]} for s in reading.signals],
             "flags": [{"type": f.name, "span": [f.start, f.end]} for f in reading.flags]
             + [{"type": "third_party", "span": list(span)} for span in self.third_party],
             "people_named": reading.fact("people"),
@@ -125,6 +126,50 @@ def signals(dangers: Sequence[tuple[str, str]], *, goods: str | None, issues: Se
         "group_action": any_of("group_action", at_least="medium"),
         "minors_harm": any_of("minor", at_least="medium") and any(s != "low" for s in harms),
     }  # fmt: skip
+
+
+def facts_of(reading: Reading) -> dict[str, Any]:
+    """What a policy may know of what the writer says (`ml.signals`): fields of policy.Facts."""
+    said = {s.type for s in reading.signals}
+    return {
+        **{fact: name in said for fact, name in _SIGNALLED.items()},
+        "failed_track": "t2" if "mediation_failed" in said else "t1" if "settlement_failed" in said else "none",
+    }
+
+
+_SIGNALLED = {
+    "suspected_fraud": "suspected_fraud", "merchant_unreachable": "merchant_unreachable", "multi_department": "multi_department",
+    "extortion_signal": "extortion", "new_economy": "new_economy", "mediation_wanted": "mediation_wanted",
+}  # fmt: skip
+# fact -> what of a stored reading says so: (list, types)
+_SAID_BY: Mapping[str, tuple[str, frozenset[str]]] = {
+    **{fact: ("signals", frozenset({name})) for fact, name in _SIGNALLED.items()},
+    "failed_track": ("signals", frozenset({"settlement_failed", "mediation_failed"})),
+    "harm": ("dangers", frozenset({"injury", "death", "food_poisoning"})),
+    "minors_harm": ("dangers", frozenset({"minor", "injury", "death", "food_poisoning"})),
+    "safety_signal": (
+        "dangers", frozenset({"food_safety", "drug_safety", "product_safety", "special_equipment", "food_poisoning", "poison", "explosion"}),
+    ),
+    "safety_goods": ("dangers", frozenset({"special_equipment", "product_safety", "drug_safety"})),
+    "merchant_vanished": ("dangers", frozenset({"merchant_vanished"})),
+    "prepaid": ("dangers", frozenset({"prepaid_run", "merchant_vanished"})),
+    "vulnerable": ("dangers", frozenset({"minor", "elderly", "pregnant"})),
+    "media": ("dangers", frozenset({"media"})),
+    "group_action": ("dangers", frozenset({"group_action"})),
+    "amount_fen": ("facts", frozenset({"amount"})),
+}  # fmt: skip
+
+
+def with_spans(reason: Mapping[str, Any], reading: Mapping[str, Any]) -> dict[str, Any]:
+    """A reason with `spans`: where the letter says what it rests on. reading: as stored (`ReadLetter.as_json`)."""
+    spans = []
+    for fact in reason.get("facts", ()):
+        part, types = _SAID_BY.get(fact, ("", frozenset()))
+        spans += [
+            {"fact": fact, "type": one["type"], "span": one["span"]}
+            for one in reading.get(part, ()) if one["type"] in types and one.get("span")
+        ]  # fmt: skip
+    return {**reason, "spans": spans} if spans else dict(reason)
 
 
 @dataclass
