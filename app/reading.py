@@ -1,7 +1,7 @@
 """What a letter says, ready to be linked, clustered and decided on. All CPU, no database: done before any transaction."""
 
 import re
-from collections.abc import Container, Mapping, Sequence, Set
+from collections.abc import Container, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -128,9 +128,9 @@ def signals(dangers: Sequence[tuple[str, str]], *, goods: str | None, issues: Se
     }  # fmt: skip
 
 
-def facts_of(reading: Reading) -> dict[str, Any]:
-    """What a policy may know of what the writer says (`ml.signals`): fields of policy.Facts."""
-    said = {s.type for s in reading.signals}
+def facts_of(types: Iterable[str]) -> dict[str, Any]:
+    """What a policy may know of what the writer says, by types of `ml.signals`: fields of policy.Facts."""
+    said = set(types)
     return {
         **{fact: name in said for fact, name in _SIGNALLED.items()},
         "failed_track": "t2" if "mediation_failed" in said else "t1" if "settlement_failed" in said else "none",

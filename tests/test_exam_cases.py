@@ -41,21 +41,14 @@ CASES: list[dict[str, Any]] = [
 ]
 # id -> what is missing in one line.
 PENDING = {
-    "c05": "an ODR enterprise that answers too seldom is an exclusion of the policy (X05), not a failed gate odr_enterprise",
-    "c06": "reading: a wheel that falls off a suitcase is read as a danger, so T3 instead of T1 and its failed gate",
     "c09": "appraise starts from mediating or delegated only; nothing brings an accepted matter there without both consents",
     "c11": "grouping: three accounts of one repair job in other words, same operator, are three incidents",
     "c12": "no joint matters (Art. 12)",
-    "c13": "reading: one of the thirty, who asks and demands (请问…要求送货), is read as an enquiry, so 29 people",
-    "c18": "reading: a mother of 72 is not read as an elderly buyer",
-    "c22": "no sign for a wish for mediation (T2); no judicial_confirm clock at an agreement by the people's mediation",
+    "c22": "no judicial_confirm clock at an agreement by the people's mediation",
     "c24": "no defect.report clock",
-    "c26": "reading: departments that must act together are not read (multi_department)",
-    "c27": "reading: the extortion signal is not read; a transfer to the police names no authority and has a state of its own",
+    "c27": "a transfer to the police names no authority and has a state of its own",
     "c28": "no act for a clue found in mediation (Art. 27)",
-    "c32": "reading: a complaint after a failed settlement is read as one about enforcement; that T1 failed before is no fact of the text",
     "c35": "disputed: pending_material is the state 待补正 of DOMAIN 7.4, the case wants pending_acceptance; the clock runs on as it should",
-    "c39": "reading: a sinking gas spring of a chair is read as special equipment",
     "c40": "no jurisdiction quarrels (Art. 33)",
     "c41": "no forward, return and dispatch between bureaux (Art. 41)",
     "c44": "mediators see no reports (Art. 37) and may not extend; the head's approval is any second person's",
@@ -67,7 +60,7 @@ PENDING = {
     "c69": "R5 takes near-identical words only; the same facts retold are R3",
     "c70": "no act that merges reports (Art. 35(2)), no R6",
     "c71": "people who share a phone are counted as several",
-    "c74": "no factor17_review; reading: a broken hook that bears weight is read as an injury",
+    "c74": "no factor17_review",
 }
 
 SOURCE = "exam"

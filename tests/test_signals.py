@@ -188,7 +188,7 @@ def test_kinds(said: str, kind: str) -> None:
 
 def test_facts_of_a_reading() -> None:
     def facts(said: str) -> dict[str, object]:
-        return {k: v for k, v in facts_of(read(said, on=TODAY)).items() if v not in (False, "none")}
+        return {k: v for k, v in facts_of(s.type for s in read(said, on=TODAY).signals).items() if v not in (False, "none")}
 
     assert facts("买的衣服颜色不对，99元，要求退货。") == {}
     assert facts("线上和解失败，企业不退，要求退款89元。") == {"failed_track": "t1"}
