@@ -7,11 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.reading import facts_of
+from app import codes, policy
+from app.policy import Facts
+from app.reading import LANES, facts_of
+from app.reading import signals as dangers_of
 from ml import signals
 from ml.reading import Reading, read
 
 TODAY = date(2026, 11, 20)
+SHIPPED = policy.parse(codes.shipped("policy"))
 DANGERS = ("elderly", "minor", "product_safety", "special_equipment", "injury")
 
 # What is said, and what must be found.
@@ -202,3 +206,46 @@ def test_no_text_breaks_the_signals(said: str) -> None:
     for one in found.signals:
         assert one.type in signals.TYPES
         assert 0 <= one.start < one.end <= len(said)
+
+
+# One letter for each row of the shipped policy that a letter alone can reach; the others need a crowd or an earlier act (tests/test_policy.py).
+LETTERS = {
+    "E01": "快来人，幼儿园中午吃完饭有三十多个孩子都在呕吐抽搐，两个已经昏迷了，救护车还没到！",
+    "R01": "买的电热毯夜里起火，老人手臂二度烧伤住院，399元，要求赔偿医药费。",
+    "R02": "洗浴中心地面湿滑，我父亲摔倒骨折，住院做了手术，花了两万，要求赔偿。",
+    "R13": "在美甲店做指甲被划伤出血，88元，要求退款并道歉。",
+    "R03": "买的充电宝充电时冒浓烟，烧了个洞，没有伤到人，129元，要求退款。",
+    "R05": "健身房老板跑路了，门店人去楼空，电话关机，要求退卡里的1200元。",
+    "R18": "装修队的负责人怎么都联系不到，活干了一半，要求退4000元。",
+    "R19": "店家把翻新机冒充全新机卖给我，激活时间是两年前，3280元，要求退货退款。",
+    "R20": "这家托管班没有资质，请教育、消防和市场监管一起联合执法，退还我们托管费3600元。",
+    "R21": "酒店超售不退房费880元，本地电视台昨晚已经曝光了，要求退款。",
+    "R27": "面里有根头发，18元。我跟老板讲了，赔我八千块这事就算了，不然我天天找人来店门口拍视频。",
+    "R24": "区消委会组织我们调解过，商家没来，调解失败，请市场监管局处理，要求退款600元。",
+    "R10": "装修合同价88000元，施工和图纸不一样，要求返工或者退款。",
+    "R25": "平台显示线上和解失败，企业不同意退款，请市场监管部门处理，要求退款299元。",
+    "R26": "商家和我谈不拢，希望消委会主持调解，空调安装打坏了墙，要求赔偿600元。",
+    "R08": "办的健身年卡还没用完，2800元，店里正常营业就是不肯退，要求退还剩余费用。",
+    "R09": "我妈妈72岁，听完课花3600元买了一台按摩椅垫，要求退货退款。",
+    "R11": "订的中央空调12800元，噪音超过合同约定，要求整改或者退货。",
+    "R12": "网店卖的羊毛衫检测只有三成羊毛，299元，要求退一赔三。",
+    "R99": "买的电饭煲用了一次就不通电，269元，要求换货。",
+    "C01": "举报某某汽修厂没有营业执照长期经营，请市场监管局依法查处。",
+    "D01": "请问办理食品经营许可证需要准备哪些材料，去哪里办？",
+}
+
+
+@pytest.mark.parametrize("row", LETTERS)
+def test_letters_reach_the_rows(row: str) -> None:
+    found = read(LETTERS[row], on=TODAY)
+    lane = LANES.get(found.kind, ("other",))[0]
+    facts = Facts(
+        lane=lane, kind=found.kind, punitive=found.punitive is not None, amount_fen=found.amount_fen or 0,
+        **dangers_of([(d.type, d.severity) for d in found.dangers], goods=found.goods, issues=found.issues),
+        **facts_of(s.type for s in found.signals),
+    )  # fmt: skip
+    assert policy.decide(SHIPPED, facts).rule == row
+
+
+def test_only_crowds_and_earlier_acts_reach_the_other_rows() -> None:
+    assert {r.id for r in SHIPPED.rows} - LETTERS.keys() == {"R04", "R06", "R07", "R14", "R15", "R16", "R17", "R22", "R23"}
