@@ -38,9 +38,10 @@ from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.identity import Principal, new_id
 from app.policy import Facts
 from app.privacy import mask_text
-from app.reading import LANES, may_be_defect, signals
+from app.reading import LANES, facts_of, may_be_defect, signals
 from app.triage import House, priority
 from ml.reading import DANGERS, DEPARTMENTS, KINDS, SEVERITIES
+from ml.signals import TYPES as SIGNALS
 
 # Before these a matter has seen no legal act: its lane may still be read otherwise.
 _UNTOUCHED = frozenset({*acts.FIRST_STATES.values(), "pending_dispatch"})
@@ -49,7 +50,7 @@ _CLOCK = {"complaint": "complaint.accept", "report": "clue.verify"}
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """None: as it was read. dangers: (type, severity), the whole list as a person reads it."""
+    """None: as it was read. dangers: (type, severity), signals: types; the whole list of each as a person reads it."""
 
     kind: str | None = None
     goods: str | None = None
@@ -57,6 +58,7 @@ class Correction:
     demands: Sequence[str] | None = None
     department: str | None = None
     dangers: Sequence[tuple[str, str]] | None = None
+    signals: Sequence[str] | None = None
     note: str | None = None
 
 
@@ -90,6 +92,7 @@ async def correct_reading(
             **matter["reading"],
             "department": after["department"],
             "dangers": after["dangers"],
+            "signals": after["signals"],
             "corrected_by": principal.subject,
         }
         reading["by"] = {**reading.get("by", {}), **{f: "person" for f in ("kind", "goods", "problem") if after[f] != before[f]}}
@@ -141,6 +144,9 @@ async def _check(connection: Connection, wanted: Correction) -> None:
             errors.append({"field": f"dangers.{number}.type", "message": f"must be one of {', '.join(DANGERS)}"})
         if severity not in SEVERITIES:
             errors.append({"field": f"dangers.{number}.severity", "message": f"must be one of {', '.join(SEVERITIES)}"})
+    for number, signal in enumerate(wanted.signals or ()):
+        if signal not in SIGNALS:
+            errors.append({"field": f"signals.{number}", "message": f"must be one of {', '.join(SIGNALS)}"})
     if errors:
         raise Invalid("; ".join(f"{e['field']}: {e['message']}" for e in errors), errors=errors)
 
@@ -150,6 +156,7 @@ def _as_read(matter: Any) -> dict[str, Any]:
     return {
         "kind": matter["kind"], "goods": matter["goods"], "problem": matter["problem"], "demands": list(matter["demands"]),
         "department": reading.get("department"), "dangers": list(reading.get("dangers", ())),
+        "signals": list(reading.get("signals", ())),
     }  # fmt: skip
 
 
@@ -169,6 +176,10 @@ def _as_corrected(matter: Any, wanted: Correction) -> dict[str, Any]:
             found.pop(0) if (found := seen.get((t, s), [])) else {"type": t, "severity": s, "span": None}
             for t, s in wanted.dangers
         ]
+    if wanted.signals is not None:
+        kept = [s for s in read["signals"] if s["type"] in wanted.signals]
+        known = {s["type"] for s in kept}
+        read["signals"] = [*kept, *({"type": s, "span": None} for s in dict.fromkeys(wanted.signals) if s not in known)]
     return read
 
 
@@ -230,7 +241,7 @@ async def _decide_again(
     dangers = [(d["type"], d["severity"]) for d in after["dangers"]]
     facts = replace(
         last.facts if last else Facts.from_stored({}), lane=lane, kind=kind,
-        **signals(dangers, goods=after["goods"], issues=matter["issues"]),
+        **signals(dangers, goods=after["goods"], issues=matter["issues"]), **_resaid(matter["reading"], after),
     )  # fmt: skip
     current = house.policy_at(matter["district"], now)
     decided = policy.decide(current, facts)
@@ -240,9 +251,12 @@ async def _decide_again(
     corrected = {"text": "工作人员更正了来件的识别结果，据此重新分流", "legal_basis": law.cite(law.PIPL, 24)}
     await rerouting.record(
         connection, matter, current, facts, decided, kind="correction", reason=corrected,
-        evidence={"dangers": after["dangers"], "corrected": {"kind": kind, "goods": after["goods"], "problem": after["problem"]}},
+        evidence={
+            "dangers": after["dangers"], "signals": after["signals"],
+            "corrected": {"kind": kind, "goods": after["goods"], "problem": after["problem"]},
+        },
         law=last.law if last else calendar.law_of(local_day(matter["received_at"])), parameters=reading.get("versions", {}),
-        actor=principal.subject, now=now,
+        actor=principal.subject, now=now, reading=reading,
     )  # fmt: skip
     if (
         track != "none"
@@ -251,6 +265,12 @@ async def _decide_again(
     ):
         await _enqueue(connection, matter_id, track, matter, priority(facts, track))
     return track
+
+
+def _resaid(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """Facts of the signals that a person reads otherwise; what was learned since in another way (a track that failed) stays."""
+    was, now = (facts_of(s["type"] for s in reading.get("signals", ())) for reading in (before, after))
+    return {fact: value for fact, value in now.items() if value != was[fact]}
 
 
 async def _enqueue(connection: Connection, matter_id: uuid.UUID, queue: str, matter: Any, rank: int) -> None:

@@ -271,6 +271,7 @@ def told(text: str, found: Reading) -> dict[str, Any]:
             {"type": d.type, "severity": d.severity, "span": [d.start, d.end], "word": text[d.start : d.end], "probability": d.probability}
             for d in found.dangers
         ],
+        "signals": [{"type": s.type, "span": [s.start, s.end], "word": text[s.start : s.end]} for s in found.signals],
         "missing": list(missing_in_text(found)), "evidence": list(found.evidence), "tags": list(found.tags),
         "flags": [{"type": f.name, "span": [f.start, f.end]} for f in found.flags],
         "by": {name: a.by for name, a in found.answers.items()},

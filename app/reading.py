@@ -1,7 +1,7 @@
 """What a letter says, ready to be linked, clustered and decided on. All CPU, no database: done before any transaction."""
 
 import re
-from collections.abc import Container, Mapping, Sequence, Set
+from collections.abc import Container, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -98,6 +98,7 @@ class ReadLetter:
                 {"type": f.type, "span": [f.start, f.end], **({"value": f.value} if f.type in _PLAIN_FACTS else {})}
                 for f in reading.facts
             ],
+            "signals": [{"type": s.type, "span": [s.start, s.end]} for s in reading.signals],
             "flags": [{"type": f.name, "span": [f.start, f.end]} for f in reading.flags]
             + [{"type": "third_party", "span": list(span)} for span in self.third_party],
             "people_named": reading.fact("people"),
@@ -133,6 +134,50 @@ def may_be_defect(goods: str | None, dangers: Sequence[tuple[str, str]]) -> bool
     """Death or grave injury from a consumer product, by goods class and dangers (type, severity): whether a defect is behind it a person
     judges (recall rules, Art. 8)."""
     return goods in _CONSUMER_PRODUCTS and any(t in ("death", "injury") and s == "high" for t, s in dangers)
+
+
+def facts_of(types: Iterable[str]) -> dict[str, Any]:
+    """What a policy may know of what the writer says, by types of `ml.signals`: fields of policy.Facts."""
+    said = set(types)
+    return {
+        **{fact: name in said for fact, name in _SIGNALLED.items()},
+        "failed_track": "t2" if "mediation_failed" in said else "t1" if "settlement_failed" in said else "none",
+    }
+
+
+_SIGNALLED = {
+    "suspected_fraud": "suspected_fraud", "merchant_unreachable": "merchant_unreachable", "multi_department": "multi_department",
+    "extortion_signal": "extortion", "new_economy": "new_economy", "mediation_wanted": "mediation_wanted",
+}  # fmt: skip
+# fact -> what of a stored reading says so: (list, types)
+_SAID_BY: Mapping[str, tuple[str, frozenset[str]]] = {
+    **{fact: ("signals", frozenset({name})) for fact, name in _SIGNALLED.items()},
+    "failed_track": ("signals", frozenset({"settlement_failed", "mediation_failed"})),
+    "harm": ("dangers", frozenset({"injury", "death", "food_poisoning"})),
+    "minors_harm": ("dangers", frozenset({"minor", "injury", "death", "food_poisoning"})),
+    "safety_signal": (
+        "dangers", frozenset({"food_safety", "drug_safety", "product_safety", "special_equipment", "food_poisoning", "poison", "explosion"}),
+    ),
+    "safety_goods": ("dangers", frozenset({"special_equipment", "product_safety", "drug_safety"})),
+    "merchant_vanished": ("dangers", frozenset({"merchant_vanished"})),
+    "prepaid": ("dangers", frozenset({"prepaid_run", "merchant_vanished"})),
+    "vulnerable": ("dangers", frozenset({"minor", "elderly", "pregnant"})),
+    "media": ("dangers", frozenset({"media"})),
+    "group_action": ("dangers", frozenset({"group_action"})),
+    "amount_fen": ("facts", frozenset({"amount"})),
+}  # fmt: skip
+
+
+def with_spans(reason: Mapping[str, Any], reading: Mapping[str, Any]) -> dict[str, Any]:
+    """A reason with `spans`: where the letter says what it rests on. reading: as stored (`ReadLetter.as_json`)."""
+    spans = []
+    for fact in reason.get("facts", ()):
+        part, types = _SAID_BY.get(fact, ("", frozenset()))
+        spans += [
+            {"fact": fact, "type": one["type"], "span": one["span"]}
+            for one in reading.get(part, ()) if one["type"] in types and one.get("span")
+        ]  # fmt: skip
+    return {**reason, "spans": spans} if spans else dict(reason)
 
 
 @dataclass

@@ -13,6 +13,7 @@ from app.codes import common_region
 from app.database import Connection
 from app.identity import new_id
 from app.policy import Decided, Facts, Policy
+from app.reading import with_spans
 from app.triage import House, priority
 
 # Handed to others already: they are told, and decide.
@@ -146,15 +147,17 @@ async def last_decision(connection: Connection, matter: Any) -> Last | None:
 
 async def record(
     connection: Connection, matter: Any, current: Policy, facts: Facts, decided: Decided, *, kind: str, reason: Mapping[str, Any],
-    evidence: Mapping[str, Any], law: str, parameters: Mapping[str, Any], actor: str, now: datetime,
+    evidence: Mapping[str, Any], law: str, parameters: Mapping[str, Any], actor: str, now: datetime, reading: Mapping[str, Any] | None = None,
 ) -> None:  # fmt: skip
-    """A decision after the first, with its gates and those it left. reason: why the matter was decided again, before the policy's own."""
+    """A decision after the first, with its gates and those it left. reason: why the matter was decided again, before the policy's own.
+    reading: of the letter; None: as the matter has it."""
+    said = matter["reading"] if reading is None else reading
     track = decided.track
     await cases.decide_again(
         connection,
         {
             "id": new_id(), "matter_id": matter["id"], "kind": kind, "decided_at": now, "actor": actor, "track": track, "rule": decided.rule,
-            "reasons": [reason, *decided.reasons], "facts": facts.as_json(), "evidence": evidence, "alternative": decided.alternative,
+            "reasons": [reason, *(with_spans(r, said) for r in decided.reasons)], "facts": facts.as_json(), "evidence": evidence, "alternative": decided.alternative,
             "sign": decided.sign, "policy_hash": current.hash, "law": law, "parameters": parameters,
         },
         gates=decided.gates if track != "none" else [],

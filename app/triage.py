@@ -46,7 +46,7 @@ from app.intake import Complaint, Letter, Receipt
 from app.merchants import Resolved
 from app.policy import Decided, Facts, Policy
 from app.privacy import Vault
-from app.reading import Reader, ReadLetter, load_brands, load_frequencies, may_be_defect, signals
+from app.reading import Reader, ReadLetter, facts_of, load_brands, load_frequencies, may_be_defect, signals, with_spans
 from app.settings import Settings
 from ml import incidents as incident_engine
 from ml import linkage
@@ -456,6 +456,7 @@ def _facts(matter: _Matter, read: ReadLetter, odr: directories.OdrStatus, earlie
         lane=matter.lane,
         kind=reading.kind,
         **signals(dangers, goods=reading.goods, issues=reading.issues),
+        **facts_of(s.type for s in reading.signals),
         punitive=reading.punitive is not None,
         amount_fen=read.amount_fen or 0,
         incident_people=matter.around.people,
@@ -554,7 +555,7 @@ def _rows(
                 }
             ]
             decided = Decided("none", "R1", copied, [], None, "one_person")
-        reasons = [*decided.reasons, *_asides(letter, resolved, matter.lane)]
+        reasons = [*(with_spans(r, stored_reading) for r in decided.reasons), *_asides(letter, resolved, matter.lane)]
         rows["decision"].append(
             {
                 "id": new_id(), "matter_id": matter.id, "kind": "initial", "decided_at": now, "actor": "triage", "track": track,
@@ -563,7 +564,7 @@ def _rows(
                     "people": [{"role": p.role, "complainant_id": p.complainant_id, "joined": p.evidence["joined"]} for p in linked],
                     "incident": {"incident_id": matter.incident.incident_id, "joined": matter.incident.evidence["joined"]}
                     if matter.incident and "joined" in matter.incident.evidence else None,
-                    "dangers": stored_reading["dangers"],
+                    "dangers": stored_reading["dangers"], "signals": stored_reading["signals"],
                 },
                 "alternative": decided.alternative, "sign": decided.sign, "policy_hash": current.hash,
                 "law": calendar.law_of(received_on),

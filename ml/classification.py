@@ -49,6 +49,16 @@ class Opinion:
         answered = best if self.label is not None or chances[best] >= 0.5 else None
         return Opinion(answered, best, chances[best], chances, words)
 
+    def read_as(self, label: str, other: str) -> "Opinion":
+        """The same where this label means the other one, which takes its probability over."""
+        if label not in self.probabilities or other not in self.probabilities:
+            return self
+        chances = {c: p for c, p in self.probabilities.items() if c != label}
+        chances[other] += self.probabilities[label]
+        best = max(chances, key=lambda c: chances[c])
+        words = self.words if self.best in (best, label) else ()
+        return Opinion(best if self.label is not None or chances[best] >= 0.5 else None, best, chances[best], chances, words)
+
 
 @dataclass(frozen=True, slots=True)
 class Field:

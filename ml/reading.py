@@ -15,12 +15,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from ml import classification, dangers, facts, tagging
+from ml import classification, dangers, facts, signals, tagging
 from ml.classification import Classifier, Opinion, Scored
 from ml.dangers import SEVERITIES, Danger, Judge
 from ml.dangers import TYPES as DANGERS
 from ml.facts import Fact
 from ml.lexicon import Hit, Lexicon, lexicon
+from ml.signals import Signal
 from ml.tagging import Cue, Tagger
 from ml.text import Normal, Personal, align, blank_personal, find_personal
 
@@ -77,7 +78,7 @@ class Answer:
 @dataclass(frozen=True, slots=True)
 class Reading:
     """Spans are code points of the text as given. probability: how sure the kind is, 0..1. issues: finer than problem,
-    most telling first. facts: with their spans; `fact()` gives the one that counts. disagreements: fields in which the
+    most telling first. signals: what the writer says that bears on the track (`ml.signals`). facts: with their spans; `fact()` gives the one that counts. disagreements: fields in which the
     operator's category says otherwise: (field, the operator's, ours)."""
 
     kind: str
@@ -90,6 +91,7 @@ class Reading:
     department: str | None = None
     dangers: tuple[Danger, ...] = ()
     facts: tuple[Fact, ...] = ()
+    signals: tuple[Signal, ...] = ()
     evidence: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     flags: tuple[Hit, ...] = ()
@@ -136,7 +138,7 @@ class Engine:
 
     @property
     def versions(self) -> dict[str, str]:
-        return {"lexicon": self.lexicon.version, "classifier": self.classifier.version, "dangers": self.judge.version, "tagger": self.tagger.version}  # fmt: skip
+        return {"lexicon": self.lexicon.version, "classifier": self.classifier.version, "dangers": self.judge.version, "tagger": self.tagger.version, "signals": signals.VERSION}  # fmt: skip
 
 
 @lru_cache(maxsize=1)
@@ -205,6 +207,9 @@ def read(
     scored = known.classifier.score(seen.blank, context)
     found_dangers = dangers.find_dangers(seen.blank, seen.candidates, known.judge, context)
     found_facts = _facts(seen, known.tagger)
+    found_signals = signals.find_signals(
+        seen.blank, _money(seen.facts), hurt=any(d.type in _HURT and d.severity != "low" for d in found_dangers)
+    )
     answers: dict[str, Answer] = {}
     disagreements = []
     issues = tuple(ranked.names("issues")[:3])
@@ -219,12 +224,15 @@ def read(
         opinion = opinions[name]
         if name == "kind" and not _own(demands):
             opinion = opinion.without("both")  # who wants nothing for himself does not complain
+        elif name == "kind" and opinion.best == "both" and not _reports(seen.blank):
+            opinion = opinion.read_as("both", "complaint")  # who asks for no inquiry, or only threatens with one, does not report
         if name != "kind" and answers["kind"].value in _ABOUT_TRADE:
             opinion = opinion.without(NO_VALUE)  # a dispute or a breach is always about something
         answer, says = _combine(name, value, probability, opinion, (categories or {}).get(name))
         answers[name] = answer
         if says:
             disagreements.append(says)
+    answers["kind"] = _plain_dispute(answers["kind"], seen.blank, found_facts, found_signals, demands)
     if answers["kind"].value == "other_department":
         answers["department"], _ = _combine("department", ranked.first("departments"), 0.5, scored.opinion("department"), None)
     answers["kind"] = kind = _emergency(answers["kind"], opinions["kind"])
@@ -243,6 +251,7 @@ def read(
         department=answers["department"].value if "department" in answers else None,
         dangers=tuple(_placed(d, seen.normal) for d in found_dangers),
         facts=tuple(_placed(f, seen.normal) for f in found_facts),
+        signals=tuple(_placed(s, seen.normal) for s in found_signals),
         evidence=tuple(ranked.words.get("evidence:evidence", ())),
         tags=(*ranked.names("tags"), *_campaigns(known.lexicon, issues, answers["problem"].value, seen.blank)),
         flags=tuple(_placed(h, seen.normal) for h in hits if h.category == "flags"),
@@ -342,6 +351,70 @@ def _emergency(answer: Answer, opinion: Opinion) -> Answer:
         return answer
     by = "model" if chance >= EMERGENCY_PROBABILITY else "rule"
     return Answer("emergency", max(chance, EMERGENCY_PROBABILITY), by, answer.words, answer.rule, answer.model)
+
+
+_HURT = frozenset({"injury", "death", "food_poisoning", "self_harm"})
+
+
+def _money(found: Sequence[Fact]) -> list[tuple[int, int, int]]:
+    return [(f.start, f.end, f.value) for f in found if f.type in ("amount", "claim", facts.NUMBER) and isinstance(f.value, int)]
+
+
+_REPORTED = re.compile(
+    r"举报|检举|查处|处罚|立案|严查|依法查|查封|查风|取缔|吊销|严惩|惩处|惩罚|查办|彻查|罚|整顿|追究|去查|[把将][^,。;!?\n]{0,12}(?:查|端|抓|办)|查[一他它下清查]|核查|调查|关停|没收|停业|报请|违法|端了|抓起来"
+)
+_THREATENED = re.compile(
+    r"(?:否则|不然|如果|若|如(?=不)|要是|再不|要么|除非|不(?:给|赔|退|解决|处理|答应|行|同意)[^,。;!?\n]{0,6}我?(?:就|便|将|则))[^,。;!?\n]{0,16}$|(?:别|不要|不会|不想|没有?|未|不)$"
+)
+
+
+def _reports(text: str) -> bool:
+    """Whether an inquiry or a penalty is asked for, not only threatened with (不赔我就举报)."""
+    return any(
+        not _THREATENED.search(_CLAUSE.split(text[max(0, m.start() - 24) : m.start()])[-1]) for m in _REPORTED.finditer(text)
+    )
+
+
+# A demand made, not one asked about: 要求退款, 请帮我要回定金; 能否要求退款 is a question.
+_DEMANDED = re.compile(
+    r"(?:要求|请求|诉求|希望|恳请|申请|请(?!问|教)|帮我|想要|我要|要么|麻烦|督促|责令|协调)[^,。;!?\n]{0,16}?(?:退(?!休)|赔|换(?!句)|修(?!改)|送货|发货|补发|补足|补差|安装|交付|道歉|重[作做新]|返工|要回|追回|讨回|拿回|取消|送到|处理好|解决)"
+    r"|(?:^|[,。;!?\n])(?:我要|全额|立即|全部)?(?:退(?:还|款|费|钱|货|卡|票|押金|定金|学费|差价|我)|赔(?:偿|我|付)|换货|换新)(?!政策|流程|规则)"
+)
+_ASKING = re.compile(r"(?:能否|可否|能不能|是否|可不可以|可以|怎么|如何|怎样|有没有|该不该|是不是|应该|什么)[^,。;!?\n]{0,8}$")
+_BOUGHT = re.compile(r"(?:买|付|交|花|订|充|办|收)(?:了|的|到|过)|下单|购买|付款|订购|收了?我")
+_OFFICERS = re.compile(
+    r"执法|不作为|乱作为|推诿|敷衍|扣押|查封|罚款|处罚|粗暴|态度[^,。]{0,3}(?:恶劣|差|蛮横|不好|生硬)|上门检查|检查了?我|吃拿卡要|你们局|办案人员|不立案|不受理|不予受理|包庇|收钱|受贿|超期|拖着不办|不给办|稽查|所的?(?:人|办事员|干部)|[拟要]罚|罚了?我|裁量|复议|通知书"
+)
+
+
+def _plain_dispute(answer: Answer, text: str, found: Sequence[Fact], said: Sequence[Signal], demands: Sequence[str]) -> Answer:
+    """Who paid, and demands his own of the trader, complains: however politely he asks (请问), whatever was tried before, and
+    whoever else should act too. Asking the bureau for help is no complaint about it."""
+    if answer.value not in ("enquiry", "enforcement_conduct", "other_department", "report"):
+        return answer
+    kinds = {s.type for s in said}
+    if answer.value == "report" and _reports(text):
+        return answer
+    if answer.value == "other_department" and "multi_department" not in kinds:
+        return answer
+    if answer.value == "enforcement_conduct" and _OFFICERS.search(text) and not kinds & {"settlement_failed", "multi_department"}:
+        return answer
+    if not (_BOUGHT.search(text) or any(f.type == "amount" for f in found) or kinds & _ABOUT_THE_TRADER):
+        return answer
+    for match in _DEMANDED.finditer(text):
+        clause = _CLAUSE.split(text[max(0, match.start() - 12) : match.start()])[-1]
+        end = _SENTENCE_END.search(text, match.end())
+        if not _ASKING.search(clause) and not (end and end.group() == "?"):
+            break
+    else:
+        if not ("extortion" in kinds or (kinds & _ABOUT_THE_TRADER and _own(demands))):
+            return answer
+    return Answer("complaint", _TOLD, "rule", answer.words, "complaint", answer.model)
+
+
+_CLAUSE, _SENTENCE_END = re.compile(r"[,。;!?\n]"), re.compile(r"[。;!?\n]")
+_TOLD = 0.6
+_ABOUT_THE_TRADER = frozenset({"settlement_failed", "multi_department", "extortion"})
 
 
 def _problem(issues: Sequence[str], known: Lexicon) -> str | None:

@@ -1,6 +1,7 @@
 """What a person reads instead binds: fields, lane, terms, track, work; and becomes a label."""
 
 import json
+import uuid
 from datetime import date
 from typing import Any
 
@@ -46,6 +47,29 @@ async def test_a_correction_binds_and_keeps_what_was_read(client: Client) -> Non
         assert "13812345678" not in kept["note"]
         assert initial == 1
         assert await connection.fetchval("SELECT count(*) FROM audit_entry WHERE act = 'correct_reading'") == 1
+
+
+async def test_a_reason_shows_the_words_it_rests_on_and_a_person_may_read_them_otherwise(client: Client) -> None:
+    """What is stored is spans; the words are cut from the letter for whoever may read it."""
+    said = "11月18日在江城云锦女装买的羊绒衫，专柜验过不是正品，店家以假充真，花了880元，要求退货退款。"
+    matter = await posted(client, said)
+    first = (await seen(client, matter["complaint"]))[0]
+    assert (first["track"], first["decision"]["rule"]) == ("t3", "R19")
+    spans = first["decision"]["reasons"][0]["spans"]
+    assert [(s["fact"], s["type"]) for s in spans] == [("suspected_fraud", "suspected_fraud")] * 2
+    assert [s["word"] for s in spans] == ["专柜验过不是正品", "以假充真"]
+    assert [s["word"] for s in first["reading"]["signals"]] == ["专柜验过不是正品", "以假充真"]
+    async with client.house.database.connection() as connection:
+        stored = await connection.fetchrow("SELECT reasons, evidence FROM decision WHERE matter_id = $1", uuid.UUID(matter["id"]))
+        assert "以假充真" not in json.dumps([stored["reasons"], stored["evidence"]], ensure_ascii=False)
+    path = f"/v1/matters/{matter['id']}/correct-reading"
+    assert (await client.post("mediator", path, {"signals": ["fraud"]})).status_code == 422
+    answer = await client.post("mediator", path, {"signals": ["mediation_wanted"]})
+    assert answer.status_code == 200, answer.text
+    now = (await seen(client, matter["complaint"]))[0]
+    assert (now["track"], now["decision"]["rule"]) == ("t2", "R26")
+    assert (now["decision"]["facts"]["suspected_fraud"], now["decision"]["facts"]["mediation_wanted"]) == (False, True)
+    assert [(s["type"], s["span"]) for s in now["reading"]["signals"]] == [("mediation_wanted", None)]
 
 
 async def test_an_enquiry_that_is_a_dispute_gets_its_case_with_the_term_from_receipt(client: Client) -> None:

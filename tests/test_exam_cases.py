@@ -43,23 +43,16 @@ CASES: list[dict[str, Any]] = [
 ]
 # id -> what is missing in one line.
 PENDING = {
-    "c05": "an ODR enterprise that answers too seldom is an exclusion of the policy (X05), not a failed gate odr_enterprise",
-    "c06": "reading: a wheel that falls off a suitcase is read as a danger, so T3 instead of T1 and its failed gate",
     "c11": "grouping: three accounts of one repair job in other words, same operator, are three incidents",
-    "c13": "reading: one of the thirty, who asks and demands (请问…要求送货), is read as an enquiry, so 29 people",
-    "c18": "reading: a mother of 72 is not read as an elderly buyer",
     "c22": "reading: no sign for a wish for mediation (T2), so no gate holds the consent the letter gives",
-    "c26": "reading: departments that must act together are not read (multi_department)",
     "c27": "reading: the extortion signal is not read (T3)",
-    "c32": "reading: a complaint after a failed settlement is read as one about enforcement; that T1 failed before is no fact of the text",
     "c35": "disputed: pending_material is the state 待补正 of DOMAIN 7.4, the case wants pending_acceptance; the clock runs on as it should",
-    "c39": "reading: a sinking gas spring of a chair is read as special equipment",
     "c55": "no finding for a quantity against the shelf life, Art. 17(1)(1)",
     "c64": "no factor sheet of Art. 17 is shown before two persons find one",
     "c68": "R4 asks for the same issue as read; four labels without a date are read as three issues",
     "c69": "R5 takes near-identical words only; the same facts retold are R3",
     "c71": "people who share a phone are counted as several",
-    "c74": "no factor17_review; reading: a broken hook that bears weight is read as an injury",
+    "c74": "no factor17_review",
 }
 
 SOURCE = "exam"

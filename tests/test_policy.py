@@ -107,8 +107,10 @@ ROWS = [
     (facts(media=True), "t3", "R21"),
     (facts(group_action=True), "t3", "R22"),
     (facts(collusion_signal=True), "t3", "R23"),
+    (facts(extortion_signal=True), "t3", "R27"),
     (facts(failed_track="t2"), "t3", "R24"),
     (facts(failed_track="t1"), "t2", "R25"),
+    (facts(mediation_wanted=True), "t2", "R26"),
     (facts(prepaid=True), "t2", "R08"),
     (facts(vulnerable=True), "t2", "R09"),
     (facts(amount_fen=5_000_000), "t3", "R10"),
@@ -149,6 +151,42 @@ def test_an_open_gate_keeps_the_track_and_a_failed_one_falls_back() -> None:
     assert policy.decide(POLICY, facts(**small, odr_live=True, odr_exit=True, chose_odr=True)).track == "t2"
     passed = policy.decide(POLICY, facts(**small, odr_live=True, odr_reply_rate=0.8, chose_odr=True))
     assert [g.state for g in passed.gates] == ["passed", "passed"]
+
+
+def test_an_exclusion_may_say_which_gate_it_fails() -> None:
+    """That an enterprise answers too seldom is its gate failing, with that reason; that it leaves is an exclusion alone."""
+    low = policy.decide(POLICY, facts(amount_fen=100, odr_live=True, odr_reply_rate=0.61, chose_odr=True))
+    assert [(t, g.name, g.state) for t, g in low.left] == [("t1", "odr_enterprise", "failed")]
+    assert "答复率低于要求" in low.left[0][1].basis
+    leaving = policy.decide(POLICY, facts(amount_fen=100, odr_live=True, odr_exit=True, chose_odr=True))
+    assert (leaving.track, list(leaving.left)) == ("t2", [])
+    unknown = policy.decide(POLICY, facts(amount_fen=100, odr_live=True, chose_odr=True))
+    assert [g.state for g in unknown.gates] == ["passed", "passed"]
+    other = content()
+    next(x for x in other["exclusions"] if x["id"] == "X05")["gate"] = "accepted"  # a gate of another track
+    with pytest.raises(Invalid, match="政策不能使用") as refusal:
+        policy.parse(other)
+    assert refusal.value.errors[0]["field"].startswith("exclusions[4] (X05).gate")
+
+
+def test_reasons_say_which_facts_they_rest_on() -> None:
+    found = policy.decide(POLICY, facts(suspected_fraud=True, new_economy=True))
+    assert [r["facts"] for r in found.reasons] == [["suspected_fraud"], ["suspected_fraud"]]
+    refused = policy.decide(POLICY, facts(chose_odr=False))
+    assert refused.reasons[1]["facts"] == ["chose_odr"]
+
+
+def test_a_suspicion_of_extortion_asks_for_two_people_and_refuses_nothing() -> None:
+    found = policy.decide(POLICY, facts(extortion_signal=True))
+    assert (found.track, found.sign) == ("t3", "two_persons")
+    assert "不得仅凭该信号不予受理" in found.reasons[0]["text"]
+    assert any("第四十二条" in r["legal_basis"] for r in policy.decide(POLICY, facts(extortion_signal=True, harm="high")).reasons)
+
+
+def test_facts_stored_before_a_field_existed_are_read() -> None:
+    stored = facts(amount_fen=5).as_json()
+    del stored["extortion_signal"], stored["mediation_wanted"]
+    assert Facts.from_stored(stored) == facts(amount_fen=5)
 
 
 def test_nobody_can_consent_for_the_merchant_before_it_was_asked() -> None:

@@ -190,7 +190,7 @@ async def test_stored_evidence_is_readable_json(client: Client) -> None:
     assert matter["decision"]["policy_hash"]
     assert matter["decision"]["law"] == "order-121"
     assert set(matter["decision"]["parameters"]) == {
-        "linkage", "incidents", "merchants", "lexicon", "classifier", "dangers", "tagger",
+        "linkage", "incidents", "merchants", "lexicon", "classifier", "dangers", "tagger", "signals",
     }  # fmt: skip
     assert json.dumps(matter)
 

@@ -370,6 +370,8 @@ async def full_view(house: House, row: Any, principal: Principal, *, reveal: boo
     text = body.text if reveal else mask_text(body.text, *body.personal_values())
     for matter in seen:
         matter["reading"] = _with_words(matter["reading"], text)
+        if matter["decision"]:
+            matter["decision"]["reasons"] = [_with_its_words(r, text) for r in matter["decision"]["reasons"]]
     people = {"complainant": body.complainant.__dict__, "agent": body.agent.__dict__}
     shown = {k: {f: x for f, x in v.items() if x} if reveal else mask_person(v) for k, v in people.items()}
     merchants = [{f: x for f, x in r.__dict__.items() if x} for r in body.respondents]
@@ -404,7 +406,14 @@ def _with_words(reading: dict[str, Any], text: str) -> dict[str, Any]:
     def shown(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [{**f, "word": text[f["span"][0] : f["span"][1]] if f.get("span") else None} for f in found]
 
-    return {**reading, **{name: shown(reading.get(name, [])) for name in ("dangers", "facts", "flags")}}
+    return {**reading, **{name: shown(reading.get(name, [])) for name in ("dangers", "signals", "facts", "flags")}}
+
+
+def _with_its_words(reason: dict[str, Any], text: str) -> dict[str, Any]:
+    """The words of the letter that a reason rests on."""
+    if not reason.get("spans"):
+        return reason
+    return {**reason, "spans": [{**s, "word": text[s["span"][0] : s["span"][1]]} for s in reason["spans"]]}
 
 
 class Withdrawal(BaseModel):

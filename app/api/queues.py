@@ -180,7 +180,7 @@ class MarkedDanger(_Shape):
 
 
 class ReadingCorrection(_Shape):
-    """What a person reads instead; absent fields stay as they were read. dangers: the whole list."""
+    """What a person reads instead; absent fields stay as they were read. dangers, signals: the whole list."""
 
     kind: Annotated[Clean, Field(max_length=40)] | None = None
     goods: Annotated[Clean, Field(max_length=60)] | None = None
@@ -188,6 +188,7 @@ class ReadingCorrection(_Shape):
     demands: Annotated[list[Clean], Field(max_length=20)] | None = None
     department: Annotated[Clean, Field(max_length=60)] | None = None
     dangers: Annotated[list[MarkedDanger], Field(max_length=40)] | None = None
+    signals: Annotated[list[Clean], Field(max_length=20)] | None = None
     note: Annotated[Clean, Field(max_length=1000)] | None = None
 
 
@@ -198,7 +199,7 @@ async def correct_reading(house: InHouse, principal: Caller, matter_id: uuid.UUI
     principal.require("mediator", "supervisor", "intake")
     wanted = correcting.Correction(
         kind=body.kind, goods=body.goods, problem=body.problem, demands=body.demands, department=body.department,
-        dangers=None if body.dangers is None else [(d.type, d.severity) for d in body.dangers],
+        dangers=None if body.dangers is None else [(d.type, d.severity) for d in body.dangers], signals=body.signals,
         note=mask_text(body.note) if body.note else None,
     )  # fmt: skip
     return answer(await correcting.correct_reading(house, matter_id, principal, wanted, lanes=lanes(principal)))

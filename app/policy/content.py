@@ -188,7 +188,7 @@ class _Reading:
                     self.fault((*path, "name"), "同一轨道的前提重名", gate.name)
                 gates.setdefault(track, []).append(gate)
             for path, raw in self._items(content, "exclusions", required=False):
-                row = self._row(path, raw, canonical["exclusions"], track=True)
+                row = self._row(path, raw, canonical["exclusions"], track=True, gates=gates)
                 if not row.cells:
                     self.fault((*path, "when"), "排除须有条件", row.id)
                 exclusions.setdefault(row.track, []).append(row)
@@ -343,9 +343,9 @@ class _Reading:
 
     def _row(
         self, path: Path, raw: dict[str, Any], rows: list[dict[str, Any]], *, track: bool = False, reason: bool = False,
-        sign: bool = False,
+        sign: bool = False, gates: Mapping[str, Sequence[GateRule]] | None = None,
     ) -> Row:  # fmt: skip
-        """A row of the table, an exclusion or a note: they differ in which columns they have."""
+        """A row of the table, an exclusion or a note: they differ in which columns they have. gates: those an exclusion may fail."""
         into: dict[str, Any] = {}
         name = raw.get("id")
         label = _cut(name) if isinstance(name, str) and len(name) <= 20 else ""
@@ -356,6 +356,7 @@ class _Reading:
             *(["track"] * track),
             *(["reason"] * reason),
             *(["sign"] * sign),
+            *(["gate"] * (gates is not None)),
             "references",
             "source",
             "status",
@@ -375,12 +376,16 @@ class _Reading:
             self._text(path, raw, "reason", into, label=label)
         if sign:
             self._one_of(path, raw, "sign", SIGNS, into, label)
+        if gates is not None and raw.get("gate"):
+            self._one_of(path, raw, "gate", [g.name for g in gates.get(into.get("track", ""), ())], into, label)
         references = self._provenance(path, raw, into, label)
         rows.append(into)
         # An exclusion has no reason of its own: its name says what is excluded.
-        said = {"text": into.get("reason") or into.get("name", ""), "legal_basis": cite(references), "references": references}
+        text, legal = into.get("reason") or into.get("name", ""), cite(references)
+        said = {"text": text, "legal_basis": legal, "references": references, "facts": _asked(cells)}
         tests = tuple((attrgetter(c.field), c.test) for c in cells)
-        return Row(label, into.get("name", ""), cells, into.get("track", ""), said, into.get("sign", ""), tests)
+        fails = Gate(into["gate"], "failed", f"{text}（{legal}）" if legal else text) if into.get("gate") else None
+        return Row(label, into.get("name", ""), cells, into.get("track", ""), said, into.get("sign", ""), tests, fails)
 
     def _cells(self, path: Path, raw: Any, into: dict[str, Any], label: str) -> tuple[Cell, ...]:
         into["when"] = []
@@ -484,7 +489,7 @@ class _Reading:
         legal = cite(references)
         shown = f"{basis}（{legal}）" if legal else basis
         states = {value: Gate(label, state, shown) for value, state in ((None, "open"), (True, "passed"), (False, "failed"))}
-        said = {"text": basis, "legal_basis": legal, "references": references}
+        said = {"text": basis, "legal_basis": legal, "references": references, "facts": [into["fact"]] if "fact" in into else []}
         return track, GateRule(label, basis, into.get("fact"), said, states)
 
     def _fallback(self, path: Path, raw: dict[str, Any], fallbacks: list[dict[str, Any]]) -> Fallback:
@@ -561,6 +566,11 @@ def _number(value: Any) -> float | int | None:
         return int(value)
     rounded = round(value, 9)
     return None if value > _LARGEST_FRACTION else int(rounded) if rounded == int(rounded) else rounded
+
+
+def _asked(cells: Iterable[Cell]) -> list[str]:
+    """The facts a row rests on, besides whose row it is."""
+    return list(dict.fromkeys(c.field for c in cells if c.field != "lane"))
 
 
 def _cell_order(cell: Cell) -> tuple[int, int, str]:

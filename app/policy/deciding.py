@@ -29,7 +29,11 @@ def decide(policy: Policy, facts: Facts) -> Decided:
 
 
 def _gates(policy: Policy, track: str, facts: Facts) -> list[Gate]:
-    return [g.states[None if g.fact is None else getattr(facts, g.fact)] for g in policy.gates.get(track, ())]
+    """As the facts decide them; an exclusion that names a gate fails it, with its own reason."""
+    failed = {x.fails.name: x.fails for x in policy.exclusions.get(track, ()) if x.fails is not None and _holds(x, facts)}
+    return [
+        failed.get(g.name) or g.states[None if g.fact is None else getattr(facts, g.fact)] for g in policy.gates.get(track, ())
+    ]
 
 
 def track_of(policy: Policy, facts: Facts) -> tuple[str, str]:

@@ -37,7 +37,8 @@ class Facts:
     harm, incident_harm: none, low (feared, denied or heard), medium, high; of this matter, and the gravest of its incident.
     incident_people: distinct, over complaints. incident_excess: the incident exceeds its merchant's own base rate (True
     where no base rate is known: a threshold then counts as it stands). failed_track: what was tried before, none, t1, t2.
-    collusion_signal: several people, one wording: a person looks at it, nothing is refused for it.
+    collusion_signal: several people, one wording; extortion_signal: the writer threatens and demands more than any law gives. A
+    person looks at them, nothing is refused for them. mediation_wanted: by consumer council, people's mediation or the like.
     """
 
     lane: str
@@ -69,6 +70,8 @@ class Facts:
     collusion_signal: bool = False
     odr_exit: bool = False
     new_economy: bool = False
+    extortion_signal: bool = False
+    mediation_wanted: bool = False
 
     @property
     def incident_significant(self) -> bool:
@@ -130,7 +133,9 @@ FIELDS = {
         Field("media", "媒体或公众关注", "flag"),
         Field("group_action", "群体性聚集", "flag"),
         Field("collusion_signal", "疑似串联信号", "flag"),
+        Field("extortion_signal", "疑似敲诈信号", "flag"),
         Field("failed_track", "此前未成功的轨道", "choice", {"none": "无", "t1": "线上和解", "t2": "社会联调"}),
+        Field("mediation_wanted", "请求社会组织调解", "flag"),
         Field("prepaid", "预付式消费", "flag"),
         Field("vulnerable", "老年人未成年人孕产妇", "flag"),
         Field("amount_fen", "争议金额（分）", "count"),
@@ -159,7 +164,7 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """reasons: [{text, legal_basis, references}] in Chinese: the row's, then one per fall-back, then the notes.
+    """reasons: [{text, legal_basis, references, facts}] in Chinese: the row's, then one per fall-back, then the notes.
     alternative: the track a failed gate or term would lead to. left: (track, gate) of the failed gates of tracks it fell from."""
 
     track: str
@@ -190,7 +195,8 @@ Tests = tuple[tuple[Callable[[Any], Any], Callable[[Any], bool]], ...]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """said: {text, legal_basis, references}, its reason as a decision keeps it."""
+    """said: {text, legal_basis, references, facts}, its reason as a decision keeps it; facts: what it rests on. fails: of an exclusion
+    that is one of the track's gates failing, that gate."""
 
     id: str
     name: str
@@ -199,6 +205,7 @@ class Row:
     said: Mapping[str, Any]
     sign: str
     tests: Tests = dataclasses.field(repr=False)
+    fails: Gate | None = None
 
 
 @dataclass(frozen=True, slots=True)

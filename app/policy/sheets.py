@@ -76,7 +76,7 @@ _SHEETS = (
     _Sheet("规则", "rows", {"编号": "id", "名称": "name", "轨道": "track", "理由": "reason", "签署": "sign", **_SOURCE}, 2),
     _Sheet("阈值", "thresholds", {"键": "key", "名称": "name", "值": "value", "单位": "unit", "来源": "source", "状态": "status"}),
     _Sheet("前提", "gates", {"轨道": "track", "前提": "name", "说明": "basis", "决定的事实": "fact", **_SOURCE}),
-    _Sheet("排除", "exclusions", {"编号": "id", "名称": "name", "轨道": "track", **_SOURCE}, 2),
+    _Sheet("排除", "exclusions", {"编号": "id", "名称": "name", "轨道": "track", "不成立的前提": "gate", **_SOURCE}, 2),
     _Sheet(
         "回退", "fallbacks",
         {"轨道": "track", "情形": "cause", "转向": "to", "理由": "reason", "终止事由（第二十三条第一款第几项）": "ground", "期限": "by", **_SOURCE},
