@@ -71,18 +71,22 @@ def cite_ground(ground: str) -> str:
             return _REOPENING_LABELS.get(ground, ground)
 
 
+FACTORS = tuple(f"17({n})" for n in range(1, 6))  # the items of Art. 17(1)
 # What a finding bears on, as (article, paragraph, item) of Order 121: for the person who judges it.
 _FINDING_BASIS: dict[str, tuple[tuple[int, int | None, int | None], ...]] = {
     "R1": ((14, None, None), (16, None, 2)), "R2": ((16, None, 2), (26, None, None)), "R4": ((17, 1, 1), (17, 1, 5)), "R5": ((35, 2, None),),
     "R6": ((35, 2, None),), "R7": ((17, 1, 4),), "R8": ((17, 1, 2),), "serial_wording": ((17, 1, 5),), "time_bar": ((16, None, 4),),
-    "ART17": ((17, 1, None),),
+    "ART17": ((17, 1, None),), "factor17_review": ((17, 1, None),), "unusual_quantity": ((17, 1, None), (17, 1, 1)),
 }  # fmt: skip
 
 
-def finding_basis(code: str) -> str | None:
-    """Chinese; None where no article speaks of it."""
-    cited = [law.cite(law.ORDER_121, article, paragraph, item) for article, paragraph, item in _FINDING_BASIS.get(code, ())]
-    return "、".join(cited) or None
+def finding_basis(code: str, evidence: Mapping[str, Any] | None = None) -> str | None:
+    """Chinese; None where no article speaks of it. evidence: may name factors of Art. 17(1) it bears on, "17(2)"."""
+    named = [(17, 1, int(f[3:-1])) for f in (evidence or {}).get("factors", ()) if f in FACTORS]
+    cited = [
+        law.cite(law.ORDER_121, article, paragraph, item) for article, paragraph, item in (*_FINDING_BASIS.get(code, ()), *named)
+    ]
+    return "、".join(dict.fromkeys(cited)) or None
 
 
 _REOPENING_LABELS = {
@@ -127,7 +131,9 @@ ACTS: dict[str, Act] = {
     "open_case": Act("立案", ("report",), frozenset({"verifying", "verified"}), "case_opened", ("intake", "supervisor"), ((law.PENALTY_PROCEDURE, 18, None), (law.PENALTY_PROCEDURE, 19, None))),
     "not_open_case": Act("不予立案", ("report",), frozenset({"verifying", "verified"}), "case_not_opened", ("intake", "supervisor"), ((law.PENALTY_PROCEDURE, 20, None),)),
     "transfer": Act("移送其他机关", ("report",), frozenset({"verifying"}), "transferred", ("intake", "supervisor"), _o121(34)),
-    "not_again": Act("不再另行处理", ("report",), frozenset({"verifying"}), "not_handled_again", ("intake", "supervisor"), _o121(35)),
+    # Registered is a report of facts that were reported before (R5), until a person says whether it is handled anew.
+    "take_up": Act("按新的举报核查", ("report",), frozenset({"registered"}), "verifying", ("intake", "supervisor"), ((law.ORDER_121, 35, 2),)),
+    "not_again": Act("不再另行处理", ("report",), frozenset({"verifying", "registered"}), "not_handled_again", ("intake", "supervisor"), _o121(35)),
     "answer": Act("告知途径", ("other",), frozenset({"registered"}), "answered", _DESK, _o121(44)),
     "archive": Act("归档", ("complaint", "report", "other"), CLOSED - {"archived", "merged", "history"}, "archived", ("intake", "supervisor"), ()),
 }  # fmt: skip
@@ -320,7 +326,7 @@ order_token, product_token, lot_token, shop_token, place_tokens, name_tokens, ci
 # From the person outward: the sum keeps the planner from walking everybody's matters of the period instead.
 _EARLIER = """
 WITH own AS MATERIALIZED (
-  SELECT m.id, m.letter_id, m.merchant_id, m.issues, m.problem, m.terms, m.term_weights, m.received_at, m.event_at, m.closed_at, m.source,
+  SELECT m.id, m.letter_id, m.merchant_id, m.issues, m.goods, m.problem, m.outcome, m.terms, m.term_weights, m.received_at, m.event_at, m.closed_at, m.source,
          m.channel, m.order_token, m.product_token, m.lot_token, m.event_on, m.amount_fen, m.state, m.lane
   FROM complainant_membership cm
   JOIN party p ON p.record_id = cm.record_id AND p.role IN ('filer', 'principal')
@@ -330,13 +336,15 @@ WITH own AS MATERIALIZED (
 )
 SELECT own.*, im.incident_id FROM own
 LEFT JOIN incident_membership im ON im.matter_id = own.id AND im.valid_to IS NULL AND im.is_primary
-ORDER BY own.event_at DESC, own.id LIMIT 40
+ORDER BY own.event_at DESC, own.id LIMIT $4
 """
 
 
-async def earlier(connection: Connection, complainant_id: uuid.UUID, since: datetime, until: datetime) -> list[Any]:
+async def earlier(
+    connection: Connection, complainant_id: uuid.UUID, since: datetime, until: datetime, limit: int = 40
+) -> list[Any]:
     """The person's other matters of that time, newest first: what a copy or a repeat is measured against."""
-    return list(await connection.fetch(_EARLIER, complainant_id, since, until))
+    return list(await connection.fetch(_EARLIER, complainant_id, since, until, limit))
 
 
 # -- acts that wait for a signature
@@ -532,7 +540,7 @@ async def read_matters(connection: Connection, letter_id: uuid.UUID, *, now: dat
                 "clocks": of(running),
                 "history": of(changes),
                 "findings": [
-                    {"code": f["code"], "evidence": f["evidence"], "legal_basis": finding_basis(f["code"])} for f in of(findings)
+                    {"code": f["code"], "evidence": f["evidence"], "legal_basis": finding_basis(f["code"], f["evidence"])} for f in of(findings)
                 ],
                 "parties": of(parties),
                 "respondents": of(respondents),

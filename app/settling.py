@@ -167,15 +167,14 @@ async def draft_ends(house: House, now: datetime, *, limit: int = 500) -> int:
 
 
 _REASONED = frozenset({"refuse", "terminate", "reopen", "transfer_police", "find_factors", "extend", "suspend", "transfer", "not_again", "not_open_case", "ask_material", "appraise"})  # fmt: skip
-# What else an act needs to be said: the field and what it may be.
-FACTORS = tuple(f"17({n})" for n in range(1, 6))
 
 
 def _check_detail(signed: Signed) -> None:
+    """What else an act needs to be said."""
     if signed.act == "find_factors":
         given = signed.detail.get("factors") or []
-        if not given or not set(given) <= set(FACTORS):
-            raise Invalid.field("factors", f"must name some of {', '.join(FACTORS)}")
+        if not given or not set(given) <= set(cases.FACTORS):
+            raise Invalid.field("factors", f"must name some of {', '.join(cases.FACTORS)}")
 
 
 async def _held(connection: Connection, matter_id: uuid.UUID, principal: Principal, lanes: Sequence[str]) -> Any:
@@ -251,6 +250,8 @@ async def _carry_out(house: House, connection: Connection, matter: Any, signed: 
         await work.reopen(connection, matter_id, actor)
     elif signed.act == "settle":
         await _start(house, connection, matter, "odr.settle", signed.at)
+    elif signed.act == "take_up":  # its own term, from its own receipt
+        await _start(house, connection, matter, "clue.verify", matter["received_at"])
     elif signed.act in _CLOCK_ACTS:
         await _change_clock(house, connection, matter, signed)
     elif signed.act == "find_factors":

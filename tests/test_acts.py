@@ -48,7 +48,11 @@ async def put(house: House, matter_id: uuid.UUID, state: str, *, lane: str | Non
             matter_id, state, lane, state in cases.CLOSED,
         )  # fmt: skip
         if state == "verifying":
-            await connection.execute("UPDATE clock SET stopped_at = NULL WHERE matter_id = $1 AND key = 'clue.verify'", matter_id)
+            await connection.execute(
+                "UPDATE clock SET stopped_at = NULL WHERE id = (SELECT id FROM clock WHERE matter_id = $1 AND key = 'clue.verify' "
+                "ORDER BY stopped_at DESC NULLS FIRST LIMIT 1)",
+                matter_id,
+            )
         await connection.execute("UPDATE approval SET state = 'lapsed' WHERE matter_id = $1 AND state = 'open'", matter_id)
         for gate in ("consumer_choice", "odr_enterprise", "consumer_consent", "merchant_consent"):
             await connection.execute(

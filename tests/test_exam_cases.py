@@ -60,14 +60,9 @@ PENDING = {
     "c41": "no forward, return and dispatch between bureaux (Art. 41)",
     "c44": "mediators see no reports (Art. 37) and may not extend; the head's approval is any second person's",
     "c45": "mediators see no reports and may not open cases; no case.decide clock",
-    "c55": "no finding for a quantity against the shelf life, Art. 17(1)(1)",
     "c62": "a termination under 23(1)(6) does not say which item of Art. 16 it rests on",
-    "c64": "no factor sheet of Art. 17 is shown before two persons find one",
-    "c68": "R4 asks for the same issue as read; four labels without a date are read as three issues",
-    "c69": "R5 takes near-identical words only; the same facts retold are R3",
-    "c70": "no act that merges reports (Art. 35(2)), no R6",
-    "c71": "people who share a phone are counted as several",
-    "c74": "no factor17_review; reading: a broken hook that bears weight is read as an injury",
+    "c70": "no act that merges reports (Art. 35(2))",
+    "c74": "reading: a broken hook that bears weight is read as an injury",
 }
 
 SOURCE = "exam"
