@@ -252,34 +252,52 @@ _BY_THE_HUNDRED = re.compile(r"水泥|瓷砖|地砖|沙子|砂|涂料|肥料|化
 _CASES = frozenset({"箱", "提"})
 
 
-def quantities(text: str, thresholds: Mapping[str, float]) -> dict[str, Any] | None:
-    """What was bought as the text says: counts with their unit and span, times, days of shelf life left. None unless some number is
-    beyond the thresholds; whether it is beyond a consumer's habit is a person's to say. explained: words that may explain it."""
+@dataclass(frozen=True, slots=True)
+class Bought:
+    """counts: (number, unit, span). times: how often, as written. shelf_days_left: until the date on the pack. again: after the first
+    time, whose fault is told too. explained: some word may explain it."""
+
+    counts: tuple[tuple[int, str, tuple[int, int]], ...]
+    times: int | None
+    shelf_days_left: int | None
+    again: bool
+    explained: bool
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "quantities": [{"count": count, "unit": unit, "span": list(span)} for count, unit, span in self.counts],
+            "times": self.times, "shelf_days_left": self.shelf_days_left, "bought_again": self.again, "explained": self.explained,
+        }  # fmt: skip
+
+
+def bought(text: str) -> Bought:
+    """What was bought, as a text says it: only numbers with a unit after a word of buying."""
     counts: list[tuple[int, str, tuple[int, int]]] = []
     for match in _BOUGHT.finditer(text):
         if count := _number(match["count"]):
             counts.append((count, match["unit"], match.span("count")))
-    if not counts or _BY_THE_HUNDRED.search(text):
-        return None
     left, often = _SHELF.search(text), _TIMES.search(text)
-    shelf = _number(left["days"]) if left else None
-    times = _number(often["times"] or often["after"]) if often else None
+    return Bought(
+        tuple(counts[:_LISTED]), _number(often["times"] or often["after"]) if often else None, _number(left["days"]) if left else None,
+        bool(_BOUGHT_AGAIN.search(text)), bool(_LESS.search(text)),
+    )  # fmt: skip
+
+
+def quantities(text: str, thresholds: Mapping[str, float]) -> dict[str, Any] | None:
+    """None unless some number of what was bought is beyond the thresholds; whether it is beyond a consumer's habit is a person's to say."""
+    seen = bought(text)
+    if not seen.counts or _BY_THE_HUNDRED.search(text):
+        return None
     beyond = []
-    cases = max((count for count, unit, _ in counts if unit in _CASES), default=0)
-    pieces = max((count for count, unit, _ in counts if unit not in _CASES), default=0)
+    cases = max((count for count, unit, _ in seen.counts if unit in _CASES), default=0)
+    pieces = max((count for count, unit, _ in seen.counts if unit not in _CASES), default=0)
     if cases >= thresholds.get("quantity.cases", 4):
         beyond.append("cases")
     if pieces >= thresholds.get("quantity.pieces", 20):
         beyond.append("pieces")
-    if shelf and pieces / shelf > thresholds.get("quantity.per_day", 3):
+    if seen.shelf_days_left and pieces / seen.shelf_days_left > thresholds.get("quantity.per_day", 3):
         beyond.append("shelf_life")
-    if not beyond:
-        return None
-    return {
-        "quantities": [{"count": count, "unit": unit, "span": list(span)} for count, unit, span in counts[:_LISTED]],
-        "times": times, "shelf_days_left": shelf,
-        "bought_again": bool(_BOUGHT_AGAIN.search(text)), "beyond": beyond, "explained": bool(_LESS.search(text)),
-    }  # fmt: skip
+    return {**seen.as_json(), "beyond": beyond} if beyond else None
 
 
 def _number(written: str) -> int | None:

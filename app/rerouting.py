@@ -1,10 +1,11 @@
-"""The journey of matters whose circumstances changed: their incident grew or somebody was hurt, a side refused, a term ran out. The track is
+"""The journey of matters whose circumstances changed: their incident grew or somebody was hurt, a side refused, a term ran out, people with
+one wording turned out to have more in common. The track is
 proposed anew, with history and notice. What somebody works on, what was delegated or is with an ODR enterprise is flagged, never moved."""
 
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from app import audit, baselines, calendar, cases, clocks, deliveries, policy, work
@@ -112,11 +113,12 @@ async def decide_anew(
     decided = policy.decide(current, facts)
     if policy.LADDER[decided.track] <= policy.LADDER[matter["track"]]:
         return False
-    elsewhere = matter["state"] in _ELSEWHERE and cause == "incident_grew"
+    elsewhere = matter["state"] in _ELSEWHERE and cause in ("incident_grew", "collusion_signal")
     if elsewhere or await work.leased(connection, matter["id"]):
         flagged = await work.flag(connection, matter["id"], f"{cause}:{decided.track}", actor, dict(evidence))
         if flagged:
-            await deliveries.announce(connection, [(matter["id"], "matter.flagged", {"cause": cause, "proposed": decided.track})])
+            told = {"cause": _TOLD.get(cause, cause), "proposed": decided.track}
+            await deliveries.announce(connection, [(matter["id"], "matter.flagged", told)])
         return flagged
     reason = {"text": _REASONS[cause], "legal_basis": decided.reasons[0]["legal_basis"]}
     await cases.decide_again(
@@ -132,7 +134,9 @@ async def decide_anew(
     )  # fmt: skip
     await cases.remark(connection, matter["id"], cause, actor=actor, at=now, note=reason["text"])
     await place(connection, matter, decided.track, facts, actor)
-    await deliveries.announce(connection, [(matter["id"], "matter.rerouted", {"track": decided.track, "cause": cause})])
+    await deliveries.announce(
+        connection, [(matter["id"], "matter.rerouted", {"track": decided.track, "cause": _TOLD.get(cause, cause)})]
+    )
     return True
 
 
@@ -147,7 +151,55 @@ _REASONS = {
     "incident_grew": "同一事件的投诉人数或危害达到门槛，重新建议分流",
     "gate_failed": "前提条件未满足，重新建议分流",
     "term_ran_out": "限期内未能解决，重新建议分流",
+    "collusion_signal": "多人文字雷同，且共用电话、设备或者订单号，由工作人员逐件核查；不得仅凭该信号不予受理或者终止调解",
 }  # fmt: skip
+_TOLD = {"collusion_signal": "review"}  # a suspicion leaves the house with no webhook
+
+
+_TOGETHER = """
+SELECT f.id, f.matter_id, f.evidence FROM finding f
+WHERE f.evidence ? 'together' AND f.created_at > $1 AND NOT EXISTS (
+  SELECT 1 FROM state_change s WHERE s.matter_id = f.matter_id AND s.act = 'collusion_signal'
+) ORDER BY f.created_at, f.id LIMIT $2
+"""
+_TOGETHER_DAYS = 30  # what no worker has seen by then, a person has
+
+
+async def follow_wording(house: House, now: datetime, *, limit: int = 20) -> int:
+    """Near-identical letters of people whom more than their words ties together (R8, serial_wording): a signal for the policy, which
+    proposes a graver track at most, and refuses nothing. Text alone never does. Gives how many matters got another track or a flag."""
+    async with house.database.connection() as connection:
+        found = await connection.fetch(_TOGETHER, datetime.now(UTC) - timedelta(days=_TOGETHER_DAYS), limit)
+    touched = 0
+    for finding in found:
+        ids = [finding["matter_id"], *(uuid.UUID(i) for i in finding["evidence"]["alike"])]
+        evidence = {"finding": str(finding["id"]), **finding["evidence"]["together"]}
+        async with house.database.transaction() as connection:
+            matters = await connection.fetch("SELECT * FROM matter WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE", ids)
+            for matter in matters:
+                moved = False
+                if (
+                    matter["lane"] == "complaint"
+                    and not matter["history"]
+                    and matter["copy_of"] is None
+                    and matter["state"] not in cases.CLOSED
+                ):
+                    moved = await decide_anew(
+                        house, connection, matter, {"collusion_signal": True}, cause="collusion_signal", evidence=evidence, now=now
+                    )  # fmt: skip
+                touched += moved
+                if matter["id"] == finding["matter_id"]:
+                    await _note_signal(connection, matter, now)
+    return touched
+
+
+async def _note_signal(connection: Connection, matter: Any, now: datetime) -> None:
+    """That a worker has looked at it, once."""
+    noted = "SELECT 1 FROM state_change WHERE matter_id = $1 AND act = 'collusion_signal' LIMIT 1"
+    if not await connection.fetchval(noted, matter["id"]):
+        await cases.remark(
+            connection, matter["id"], "collusion_signal", actor="worker", at=now, note=_REASONS["collusion_signal"]
+        )  # fmt: skip
 
 
 _REFUSED = {"consumer_choice": "chose_odr", "odr_enterprise": "odr_live", "consumer_consent": "delegate_consent"}

@@ -4,11 +4,11 @@ the second."""
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from app import audit, calendar, cases, clocks, deliveries, documents, law, rerouting, templates, work
+from app import audit, calendar, cases, clocks, deliveries, documents, factors, law, rerouting, templates, work
 from app.calendar import local_day
 from app.database import Connection, to_json
 from app.errors import Conflict, Forbidden, Invalid, NotFound
@@ -74,6 +74,8 @@ async def perform(
             raise Invalid.field("reason", f"{wanted.label} needs a reason")
         signed = Signed(act, ground, reason, detail or {}, [principal.subject], moment)
         _check_detail(signed)
+        if act == "find_factors":
+            signed = replace(signed, detail=await _with_sheet(house, connection, matter_id, signed, principal))
         await _require_sixty_days(connection, matter_id, ground, moment)
         signing = cases.signing(act, ground)
         if signing.persons > 1:
@@ -177,6 +179,16 @@ def _check_detail(signed: Signed) -> None:
             raise Invalid.field("factors", f"must name some of {', '.join(cases.FACTORS)}")
 
 
+async def _with_sheet(
+    house: House, connection: Connection, matter_id: uuid.UUID, signed: Signed, principal: Principal
+) -> dict[str, Any]:  # fmt: skip
+    """The factors with the sheet as it stands: what both who sign see. Conflict where it is no longer the one that was read."""
+    sheet = await factors.snapshot(connection, house.vault, matter_id, principal.jurisdictions, signed.at)
+    if signed.detail.get("sheet") not in (None, sheet["hash"]):
+        raise Conflict("the sheet of the factors has changed since it was read; read it again")
+    return {**signed.detail, "sheet": sheet}
+
+
 async def _held(connection: Connection, matter_id: uuid.UUID, principal: Principal, lanes: Sequence[str]) -> Any:
     matter = await cases.hold(connection, matter_id)
     if not principal.covers(matter["district"]) or matter["lane"] not in lanes:
@@ -255,9 +267,14 @@ async def _carry_out(house: House, connection: Connection, matter: Any, signed: 
     elif signed.act in _CLOCK_ACTS:
         await _change_clock(house, connection, matter, signed)
     elif signed.act == "find_factors":
+        seen = None
+        if sheet := signed.detail.get("sheet"):
+            # In the same scope: whether something came to be known between the first signature and the last.
+            now = await factors.snapshot(connection, house.vault, matter_id, sheet["scope"]["jurisdictions"], signed.at)
+            seen = {"hash": sheet["hash"], "as_of": sheet["as_of"], "hash_when_signed": now["hash"]}
         await connection.execute(
             "INSERT INTO finding (id, matter_id, code, evidence) VALUES ($1, $2, 'ART17', $3)", new_id(), matter_id,
-            to_json({"factors": list(signed.detail["factors"]), "reason": signed.reason, "signed_by": list(signed.signers)}),
+            to_json({"factors": list(signed.detail["factors"]), "reason": signed.reason, "signed_by": list(signed.signers), "sheet": seen}),
         )  # fmt: skip
     if state in cases.CLOSED:
         await cases.lapse_approvals(connection, matter_id, by=actor, at=signed.at)
@@ -378,6 +395,8 @@ async def finish(
             await _draw(house, connection, matter_id, _FORMS["terminate"], ended)
         if state == "terminated" or (state == "withdrawn" and matter["state"] in cases.MEDIATION):
             await _start(house, connection, matter, "complaint.terminate_notice", moment)
+        if state == "withdrawn":
+            await factors.review_people_of(connection, house.policies, [matter_id], moment)
         await deliveries.announce(connection, [(matter_id, "matter.finished", {"outcome": outcome, "state": state})])
         await audit.record(connection, principal.subject, "finish", "matter", [matter_id], lane=matter["lane"])
     return matter_id
@@ -418,6 +437,7 @@ async def withdraw(
                 await _start(house, connection, matter, "complaint.terminate_notice", now)
             await work.close_item(connection, row["id"], "withdrawn", principal.subject)
             await deliveries.announce(connection, [(row["id"], "matter.withdrawn", {})])
+        await factors.review_people_of(connection, house.policies, [r["id"] for r in open_ones], now)
         await audit.record(connection, principal.subject, "withdraw", "letter", [letter_id], lane="complaint")
 
 

@@ -179,6 +179,7 @@ class Run:
             await complainants.count_tokens(connection)
         async with database.transaction() as connection:
             await wording.compare_waiting(connection)
+        await rerouting.follow_wording(self.house, now)
         async with database.transaction() as connection:
             await incidents.count_terms(connection)
         await rerouting.follow_terms(self.house, now)

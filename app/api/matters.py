@@ -1,12 +1,13 @@
 """Legal acts on matters, and what waits for a second signature."""
 
 import uuid
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from app import cases, settling
+from app import cases, factors, settling
 from app.api.common import PROBLEMS, Caller, InHouse, answer, cursor, lanes, read_cursor
 from app.errors import Invalid, NotFound
 from app.intake import Clean
@@ -23,11 +24,13 @@ class _Shape(BaseModel):
 
 class ActBody(_Shape):
     """ground: for refuse 16(1) to 16(7), for terminate 23(1)(1) to 23(1)(8), for reopen own_error, agreement_not_performed or
-    handled_by_merchant_or_odr_only. factors: for find_factors, 17(1) to 17(5)."""
+    handled_by_merchant_or_odr_only. factors: for find_factors, 17(1) to 17(5); sheet: the hash of the sheet that was read, where the act
+    should fail once it has changed."""
 
     ground: Annotated[Clean, Field(max_length=60)] | None = None
     reason: Annotated[Clean, Field(min_length=1, max_length=2000)] | None = None
     factors: Annotated[list[Clean], Field(max_length=5)] | None = None
+    sheet: Annotated[Clean, Field(max_length=64)] | None = None
 
 
 class Note(_Shape):
@@ -72,20 +75,35 @@ async def reject(house: InHouse, principal: Caller, approval_id: uuid.UUID, body
     return await _answer(house, done)
 
 
+@router.get("/matters/{matter_id}/factors")
+async def read_factors(house: InHouse, principal: Caller, matter_id: uuid.UUID) -> Response:
+    """The sheet of the factors of Art. 17 of a complaint: figures by item with definition, period and the matters behind them, and what speaks
+    against each. No score and no verdict: a factor is found by the act find_factors, which two natural persons sign."""
+    principal.require("intake", "mediator", "supervisor")
+    async with house.database.transaction() as connection:
+        found = await factors.read(
+            connection, house.vault, matter_id, reader=principal.subject, lanes=lanes(principal), jurisdictions=principal.jurisdictions,
+            at=datetime.now(UTC),
+        )  # fmt: skip
+    return answer(found)
+
+
 @router.post("/matters/{matter_id}/{act}")
 async def act(house: InHouse, principal: Caller, matter_id: uuid.UUID, act: str, body: ActBody | None = None) -> Response:
     """A legal act by a natural person: ask_material, accept, refuse, settle, delegate, mediate, appraise, suspend, resume, agree, terminate,
-    reopen, transfer_police, find_factors for complaints; extend, verify, open_case, not_open_case, transfer, not_again for reports;
+    reopen, transfer_police, find_factors for complaints; extend, verify, open_case, not_open_case, transfer, take_up, not_again for reports;
     answer for what is neither; archive. 202 where it waits for a further signature; 409 where it can't start from the matter's state or
     a side's consent is missing."""
     if act not in cases.ACTS or act == "withdraw":
         raise NotFound(f"no act {act}")
     given = body or ActBody()
-    if given.factors is not None and act != "find_factors":
-        raise Invalid.field("factors", "only find_factors names factors")
+    for name in ("factors", "sheet"):
+        if getattr(given, name) is not None and act != "find_factors":
+            raise Invalid.field(name, f"only find_factors names {name}")
+    detail = {name: getattr(given, name) for name in ("factors", "sheet") if getattr(given, name)}
     done = await settling.perform(
         house, matter_id, principal, act, lanes=lanes(principal), ground=given.ground,
-        reason=mask_text(given.reason) if given.reason else None, detail={"factors": given.factors} if given.factors else {},
+        reason=mask_text(given.reason) if given.reason else None, detail=detail,
     )  # fmt: skip
     return await _answer(house, done)
 
