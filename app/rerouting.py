@@ -162,6 +162,7 @@ WHERE f.evidence ? 'together' AND f.created_at > $1 AND NOT EXISTS (
   SELECT 1 FROM state_change s WHERE s.matter_id = f.matter_id AND s.act = 'collusion_signal'
 ) ORDER BY f.created_at, f.id LIMIT $2
 """
+_HOLD = "SELECT * FROM matter WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE"
 _TOGETHER_DAYS = 30  # what no worker has seen by then, a person has
 
 
@@ -172,18 +173,15 @@ async def follow_wording(house: House, now: datetime, *, limit: int = 20) -> int
         found = await connection.fetch(_TOGETHER, datetime.now(UTC) - timedelta(days=_TOGETHER_DAYS), limit)
     touched = 0
     for finding in found:
-        ids = [finding["matter_id"], *(uuid.UUID(i) for i in finding["evidence"]["alike"])]
-        evidence = {"finding": str(finding["id"]), **finding["evidence"]["together"]}
+        together = finding["evidence"]["together"]
+        tied = {uuid.UUID(i) for i in together["matters"]}
+        evidence = {"finding": str(finding["id"]), "people": together["people"], "by": together["by"]}
         async with house.database.transaction() as connection:
-            matters = await connection.fetch("SELECT * FROM matter WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE", ids)
+            matters = await connection.fetch(_HOLD, [*tied, finding["matter_id"]])
             for matter in matters:
                 moved = False
-                if (
-                    matter["lane"] == "complaint"
-                    and not matter["history"]
-                    and matter["copy_of"] is None
-                    and matter["state"] not in cases.CLOSED
-                ):
+                live = matter["lane"] == "complaint" and not matter["history"] and matter["copy_of"] is None
+                if matter["id"] in tied and live and matter["state"] not in cases.CLOSED:
                     moved = await decide_anew(
                         house, connection, matter, {"collusion_signal": True}, cause="collusion_signal", evidence=evidence, now=now
                     )  # fmt: skip

@@ -227,16 +227,19 @@ def _distinguishing(matters: Sequence[Said]) -> dict[str, int]:
 def _together(matters: Sequence[Said]) -> dict[str, Any]:
     """What more than their words ties people to one another: a telephone, a device or an order that several of them gave. Empty where
     nothing does; only where something does may the policy hear of it."""
-    held: dict[tuple[str, int], set[uuid.UUID]] = {}
+    held: dict[tuple[str, int], list[Said]] = {}
     for m in matters:
         orders = frozenset() if m.order is None else frozenset([m.order])
         for name, values in (("phone", m.phones), ("device", m.devices), ("order", orders)):
             for value in values:
-                held.setdefault((name, value), set()).update(m.people)
-    tied = {key: people for key, people in held.items() if len(people) > 1}
+                held.setdefault((name, value), []).append(m)
+    tied = {key: group for key, group in held.items() if _people(group) > 1}
     if not tied:
         return {}
-    return {"together": {"people": len(set().union(*tied.values())), "by": sorted({name for name, _ in tied})}}
+    among = {m.matter_id: m for group in tied.values() for m in group}
+    # Whoever used the words alone is not among them.
+    ids = [str(m.matter_id) for m in matters if m.matter_id in among][:_LISTED]
+    return {"together": {"people": _people(among.values()), "by": sorted({name for name, _ in tied}), "matters": ids}}
 
 
 def _said(row: Any) -> Said:
