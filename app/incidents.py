@@ -231,26 +231,25 @@ async def follow(connection: Connection, incident_id: uuid.UUID, matter_id: uuid
 _HELD = """
 FROM member JOIN party p ON p.matter_id = member.matter_id AND p.role IN ('filer', 'principal')
 JOIN complainant_membership cm ON cm.record_id = p.record_id AND cm.valid_to IS NULL
-JOIN complainant_record r ON r.id = p.record_id CROSS JOIN LATERAL unnest(r.tokens) AS t
-WHERE t & 63 = ANY({fields}) AND NOT EXISTS (
-  SELECT 1 FROM party a JOIN complainant_record ar ON ar.id = a.record_id
-  WHERE a.matter_id = member.matter_id AND a.role = 'agent' AND t = ANY(ar.tokens)
-)
-"""
+JOIN complainant_record r ON r.id = p.record_id
+LEFT JOIN party a ON a.matter_id = member.matter_id AND a.role = 'agent' LEFT JOIN complainant_record ar ON ar.id = a.record_id
+CROSS JOIN LATERAL unnest(r.tokens) AS t
+WHERE t & 63 IN ({fields}) AND (ar.tokens IS NULL OR NOT t = ANY(ar.tokens))
+""".format(fields=", ".join(map(str, _COUNTED_BY)))
 _PEOPLE = f"""
 WITH member AS MATERIALIZED (
   SELECT im.matter_id, m.district FROM incident_membership im JOIN matter m ON m.id = im.matter_id
   WHERE im.incident_id = $1 AND im.valid_to IS NULL AND m.lane = 'complaint' LIMIT $2
 )
 SELECT count(DISTINCT c.complainant_id) AS people, count(*) FILTER (WHERE c.complainant_id IS NULL) AS unidentified,
-       coalesce(bool_or(c.complainant_id = $4), false) AS known,
+       coalesce(bool_or(c.complainant_id = $3), false) AS known,
        array_remove(array_agg(DISTINCT member.district), NULL) AS districts,
        (SELECT people_complaints FROM incident WHERE id = $1) AS folded, (SELECT harm FROM incident WHERE id = $1) AS harm,
        (SELECT excess FROM incident WHERE id = $1) AS excess,
        (SELECT jsonb_agg(jsonb_build_array(field, people)) FROM (
           SELECT token & 63 AS field, array_agg(DISTINCT complainant_id) AS people FROM (
-            SELECT cm.complainant_id, t AS token {_HELD.format(fields="$3")}
-            UNION ALL SELECT $4::uuid, unnest($5::text::bigint[])
+            SELECT cm.complainant_id, t AS token {_HELD}
+            UNION ALL SELECT $3::uuid, unnest($4::text::bigint[])
           ) AS held GROUP BY token HAVING count(DISTINCT complainant_id) > 1
         ) AS shared) AS shared
 FROM member
@@ -280,7 +279,7 @@ async def situation(
     tell them apart. person, contacts: who is about to complain there, counted too; counted: known to be a member already. names: on one
     contact, from which they count once."""
     own = [t for t in contacts if (t & 0x3F) in _COUNTED_BY]
-    row = await connection.fetchrow(_PEOPLE, incident_id, _COUNTED_EXACTLY, _COUNTED_BY, person, to_array(own))
+    row = await connection.fetchrow(_PEOPLE, incident_id, _COUNTED_EXACTLY, person, to_array(own))
     joins = person is not None and not counted and not row["known"]
     shared = [(field, frozenset(people)) for field, people in row["shared"] or ()]
     exact: int = row["people"] + joins - counted_twice(shared, names) + (1 if row["unidentified"] else 0)
@@ -461,7 +460,7 @@ WITH member AS MATERIALIZED (
 )
 SELECT incident_id, token & 63 AS field, array_agg(DISTINCT complainant_id) AS people,
        coalesce(array_agg(DISTINCT complainant_id) FILTER (WHERE lane = 'complaint'), '{{}}') AS complaining
-FROM (SELECT member.incident_id, member.lane, cm.complainant_id, t AS token {_HELD.format(fields="$2")}) AS held
+FROM (SELECT member.incident_id, member.lane, cm.complainant_id, t AS token {_HELD}) AS held
 GROUP BY incident_id, token HAVING count(DISTINCT complainant_id) > 1
 """
 
@@ -479,7 +478,7 @@ async def recount(connection: Connection, incident_ids: Sequence[uuid.UUID], thr
     version_of = {r["id"]: r["version"] for r in versions}
     every: dict[uuid.UUID, list[tuple[int, frozenset[uuid.UUID]]]] = {}
     complaining: dict[uuid.UUID, list[tuple[int, frozenset[uuid.UUID]]]] = {}
-    for row in await connection.fetch(_SHARED, list(incident_ids), _COUNTED_BY):
+    for row in await connection.fetch(_SHARED, list(incident_ids)):
         every.setdefault(row["incident_id"], []).append((row["field"], frozenset(row["people"])))
         complaining.setdefault(row["incident_id"], []).append((row["field"], frozenset(row["complaining"])))
     names = thresholds.get("identity.shared", SHARED_NAMES)

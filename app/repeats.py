@@ -153,7 +153,7 @@ def is_alike(reading: Any, other: Any) -> bool:
 
 # 没有新的情况 says that there are none.
 _NEW = re.compile(
-    r"(?<!没有)(?<!并无)(?<!无)(?<!未)(?:补充|新(?:的|发现的?)?(?:事实|证据|线索|情况|视频|照片|材料)|又(?:发现|拍到|看到|出现)"
+    r"(?<!没有)(?<!并无)(?<!无)(?<!未)(?:补充|新(?:的|发现的?)?(?:事实|证据|线索|情况|视频|照片|材料)|新发现|新增|又(?:发现|拍到|看到|查到|出现)"
     r"|(?:还|另(?:外)?|再次?|后来)(?:发现|拍到|查到)|(?:上次|之前|上回)(?:还)?没(?:有)?(?:说|提|写|讲|反映)(?:到|过|的)?)"
 )
 _AGAIN = re.compile(
@@ -162,7 +162,7 @@ _AGAIN = re.compile(
 )
 _FILED = re.compile(r"^[^。;；,，]{0,6}(?:举报|反映|投诉|打电话|来信|致电)")
 _A_DAY = re.compile(r"[月年昨前今周/.\-]|星期|礼拜")
-_RETOLD_AGAIN, _RETOLD_SAME_DAY, _RETOLD = 0.3, 0.2, 0.5
+_RETOLD_AGAIN, _RETOLD_SAME_DAY, _RETOLD = 0.3, 0.25, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +213,8 @@ def _new_facts(read: ReadLetter, matter: Any) -> list[str]:
     if any(value and matter[name] and matter[name] != value for name, value in other.items()):
         found.append("other_act")
     known = reading.problem not in CATCH_ALL and matter["problem"] not in CATCH_ALL
-    if known and reading.problem != matter["problem"] and not set(reading.issues) & set(matter["issues"]):
+    issues, its = set(reading.issues), set(matter["issues"])
+    if not issues & its and ((known and reading.problem != matter["problem"]) or (issues and its)):
         found.append("other_problem")
     return found
 
@@ -232,10 +233,10 @@ def _acts(read: ReadLetter) -> Iterable[date]:
 
 # -- quantities (Art. 17(1)(1))
 
-_COUNT = r"(?P<count>\d{1,5}|[一二两三四五六七八九十百千]{1,5})\s?(?P<unit>箱|提|袋|盒|瓶|包|罐|支|枚|听|桶|只|个|份|条|件)"
+_COUNT = r"(?P<count>\d{1,5}|[一二两三四五六七八九十百千]{1,5})\s?(?P<unit>箱|提|袋|盒|瓶|包|罐|支|听|桶|只|个|份|条|根|件)"
 # What lies between the buying and the number must not say what a pack holds or costs.
 _BOUGHT = re.compile(
-    rf"(?:(?<!没)(?<!未)买|购|下单|拍下|囤|进货)(?:[^。;；!?！？\n\d一二两三四五六七八九十百千写标称印含装每共合]|一次性?|一共|共|合计|总共){{0,14}}{_COUNT}(?![装入])"
+    rf"(?:(?<!没)(?<!未)买|购|下单|拍下|囤|进货)(?:[^。;；!?！？\n\d一二两三四五六七八九十百千写标称印含装每共合]|一次性?|一共|共|合计|总共|同一(?:批次?|款|种)?){{0,14}}{_COUNT}(?![装入])"
 )
 _TIMES = re.compile(
     r"(?P<times>\d{1,3}|[两三四五六七八九十]{1,3})次[^。;；,，\d]{0,4}(?:购买|买|下单)|(?:购买|买|下单)过?了?(?P<after>\d{1,3}|[两三四五六七八九十]{1,3})次"
@@ -244,11 +245,11 @@ _BOUGHT_AGAIN = re.compile(
     r"(?:又|再次|再去|接着|继续)[^。;；,，]{0,8}(?:买|购|下单)|(?:和|跟|与|同)(?:上|前)(?:周|次|回|个?月|几?天)[^。;；,，]{0,3}(?:买|购)[^。;；]{0,8}(?:一样|同样|相同)"
 )
 _SHELF = re.compile(
-    r"保质期[^。;；]{0,6}?(?:只剩|还剩|剩余?|不足|仅剩|仅有|只有)[^\d一二两三四五六七八九十。;；]{0,3}(?P<days>\d{1,4}|[一二两三四五六七八九十]{1,3})\s?天"
+    r"保质期[^。;；]{0,6}?(?:只剩|还剩|还有|剩余?|不足|仅剩|仅有|只有)[^\d一二两三四五六七八九十。;；]{0,3}(?P<days>\d{1,4}|[一二两三四五六七八九十]{1,3})\s?天"
 )
 _LESS = re.compile(r"单位|公司|食堂|婚|宴|团购|班级|同事|员工|大家|亲戚|邻居|春节|过年|送礼|孩子们")
-# Bought by the hundred by whoever builds or farms.
-_BY_THE_HUNDRED = re.compile(r"水泥|瓷砖|地砖|沙子|砂|涂料|肥料|化肥|种子|饲料|螺丝|钉|木板|管材|苗")
+# Bought by the score by everybody, or by whoever builds or farms.
+_BY_THE_SCORE = re.compile(r"[鸡鸭鹅]蛋|鹌鹑蛋|水泥|瓷砖|地砖|沙子|砂石|涂料|肥料|化肥|种子|饲料|螺丝|钉子|木板|管材|树苗|秧苗")
 _CASES = frozenset({"箱", "提"})
 
 
@@ -286,7 +287,7 @@ def bought(text: str) -> Bought:
 def quantities(text: str, thresholds: Mapping[str, float]) -> dict[str, Any] | None:
     """None unless some number of what was bought is beyond the thresholds; whether it is beyond a consumer's habit is a person's to say."""
     seen = bought(text)
-    if not seen.counts or _BY_THE_HUNDRED.search(text):
+    if not seen.counts or _BY_THE_SCORE.search(text):
         return None
     beyond = []
     cases = max((count for count, unit, _ in seen.counts if unit in _CASES), default=0)

@@ -106,6 +106,8 @@ async def approve(
     async with house.database.transaction() as connection:
         approval, matter = await _waiting(connection, approval_id, principal, lanes)
         if approval["kind"] == "sample":
+            if approval["detail"].get("repeat"):  # the dispute came again: a supervisor's to look at
+                principal.require("supervisor")
             await cases.end_approval(connection, approval_id, "done", by=principal.subject, at=moment)
             await audit.record(connection, principal.subject, "sample_checked", "matter", [matter["id"]], lane=matter["lane"])
             return Done(matter["id"], approval["act"], matter["state"])

@@ -299,6 +299,10 @@ async def _triage(house: House, connection: Connection, read: ReadLetter, now: d
         [_work_item(m, read, running.get(m.id) or _by_then(house, m, letter), house.settings.jurisdiction) for m in live if _needs_person(m, read)],
     )  # fmt: skip
     if not letter.history:
+        for matter in matters:
+            for said in matter.findings or ():
+                if said["code"] == "R2":
+                    await _look_again(connection, uuid.UUID(said["evidence"]["earlier"]), matter.id, now)
         await deliveries.announce(
             connection,
             [(m.id, "matter.triaged", {"letter_id": str(letter.id), "lane": m.lane, "track": m.decided.track}) for m in matters if m.decided],
@@ -318,6 +322,25 @@ async def _triage(house: House, connection: Connection, read: ReadLetter, now: d
             for m in matters
         ),
         read.missing,
+    )  # fmt: skip
+
+
+_ENDED_BY = {"agreed": "agree", "terminated": "terminate", "not_accepted": "refuse", "withdrawn": "withdraw"}
+
+
+async def _look_again(connection: Connection, earlier_id: uuid.UUID, matter_id: uuid.UUID, now: datetime) -> None:
+    """R2: how the dispute was ended before is looked at by a supervisor (Art. 26), who calls back; the new matter's track is not touched."""
+    row = await connection.fetchrow(
+        "SELECT m.state, (SELECT signed_by FROM state_change s WHERE s.matter_id = m.id AND s.act IS NOT NULL ORDER BY s.id DESC LIMIT 1) AS "
+        "signed_by FROM matter m WHERE m.id = $1 AND NOT m.history",
+        earlier_id,
+    )
+    if row is None:
+        return
+    reason = f"同一争议办结后再次投诉，请回访核查原办理情况（{law.cite(law.ORDER_121, 26)}）"
+    await cases.propose(
+        connection, new_id(), earlier_id, kind="sample", act=_ENDED_BY.get(row["state"], "archive"), ground=None, reason=reason,
+        detail={"repeat": "R2", "matter_id": str(matter_id)}, persons=2, signed_by=row["signed_by"] or [], at=now,
     )  # fmt: skip
 
 

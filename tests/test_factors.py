@@ -212,6 +212,24 @@ def test_what_is_left_over_is_no_class() -> None:
     assert not repeats.is_alike(Reading, {"goods": "食品", "problem": "价格", "issues": []})
 
 
+async def test_a_dispute_that_comes_again_is_looked_at_by_a_supervisor_and_keeps_its_track(client: Client) -> None:
+    house, who = client.house, person(7)
+    text = "在桂禾坊家电商行购买的电饭煲不能加热，商家拒绝退货，要求退款300元"
+    first = await file(house, text, who, product="电饭煲", event_date="2026-11-01")
+    await settling.perform(house, first.id, ANNA, "accept", lanes=LANES)
+    await settling.perform(house, first.id, ANNA, "agree", lanes=LANES)
+    again = await file(house, text + "，协议没有履行", who, product="电饭煲", event_date="2026-11-01")
+    assert (await found(house, again))["R2"]["earlier"] == str(first.id)
+    assert (again.track, again.state) == (first.track, "pending_acceptance")
+    (waiting,) = (await client.get("supervisor", "/v1/approvals")).json()["items"]
+    assert (waiting["matter_id"], waiting["kind"], waiting["act"]) == (str(first.id), "sample", "agree")
+    assert "第二十六条" in waiting["reason"]
+    assert (await client.post("mediator", f"/v1/approvals/{waiting['id']}/approve")).status_code == 403
+    assert (await client.post("supervisor", f"/v1/approvals/{waiting['id']}/approve")).status_code == 200
+    async with house.database.connection() as connection:
+        assert await connection.fetchval("SELECT state FROM matter WHERE id = $1", first.id) == "agreed"
+
+
 REPORTED = "举报环湖路2号的顺通驾培服务部，没有办理营业执照就收费招生，已经干了三个月，请市场监管局查处。"
 
 
@@ -219,6 +237,7 @@ REPORTED = "举报环湖路2号的顺通驾培服务部，没有办理营业执�
     ("again", "code", "waits"),
     [
         ("再次举报顺通驾培服务部没有办理营业执照就收费招生，地点在环湖路2号，情况和我上次举报的一样，请查处。", "R5", True),
+        ("顺通驾培服务部没办营业执照就在环湖路招学员、收学费，干了快三个月了，希望市场监管局查处。", "R5", True),
         ("再次举报顺通驾培服务部没有办理营业执照就收费招生。补充新的事实：昨天我拍到他们在收现金不开票，请查处。", "R6", False),
         ("举报顺通驾培服务部没有办理营业执照就收费招生，还发现它用别的驾校的牌子做广告，请查处。", "R6", False),
         ("举报顺通驾培服务部：教练车没有年检就上路，学员的保险也没有买，请查处。", "R6", False),
