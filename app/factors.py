@@ -123,7 +123,10 @@ async def sheet(
     content: dict[str, Any] = {
         "matter_id": str(matter_id),
         "filers": [{"complainant_id": str(r["complainant_id"]), "role": r["role"]} for r in filers],
-        "scope": {"jurisdictions": sorted(jurisdictions), "lane": "complaint", "periods_days": list(PERIODS), "counted_from": _day(own["event_at"])},
+        "scope": {
+            "jurisdictions": sorted(jurisdictions), "lane": "complaint", "periods_days": list(PERIODS), "matter_on": _day(own["event_at"]),
+            "text": "期间自本件之日向前计算，本件之后的也计入；只统计查阅人权限范围内的投诉，重复登记的（R1）不计。",
+        },
         "notice": NOTICE,
         "chapeau": {"cite": law.cite(law.ORDER_121, 17, 1), "sentence": law.sentence(law.ORDER_121, 17, paragraph=1).split("\n")[0]},
         "items": [

@@ -21,6 +21,8 @@ _SAME_WORDS = 0.4
 _LISTED = 10
 # A class of what is left over says nothing of likeness, so it never forms a key.
 CATCH_ALL = frozenset({"其他投诉问题", "其他商品", "其他服务", None})
+# Every trade is complained about for these: without the goods they are no likeness.
+_BROAD = frozenset({"质量", "售后服务", "合同", "安全", "违反产品质量法"})
 # Of one product the same fault is filed, and read, now under one of these and now under another.
 _QUALITY = frozenset({"质量", "食品安全", "违反产品质量法", "安全", "假冒"})
 
@@ -143,10 +145,12 @@ def is_alike(reading: Any, other: Any) -> bool:
     """Whether two matters are of one class of goods and problem. reading: goods, problem, issues; other: the same, by name."""
     if set(reading.issues) & set(other["issues"]):
         return True
-    if reading.goods in CATCH_ALL or reading.goods != other["goods"]:
-        return False
     problem, its = reading.problem, other["problem"]
-    return problem not in CATCH_ALL and (problem == its or {problem, its} <= _QUALITY)
+    if problem in CATCH_ALL or its in CATCH_ALL:
+        return False
+    if reading.goods in CATCH_ALL or reading.goods != other["goods"]:
+        return bool(problem == its and problem not in _BROAD)
+    return bool(problem == its or {problem, its} <= _QUALITY)
 
 
 # -- reports made before (R5, R6)

@@ -5,6 +5,7 @@ the one is told from the other. Different wording writes nothing: about one targ
 """
 
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -291,7 +292,7 @@ async def beside(connection: Connection, matter_id: uuid.UUID, jurisdictions: Se
     others = [(said[i], shares[i]) for i in alike if said[i].people and not said[i].people & mine.people]
     same = [(o, share) for o, share in others if _is_same_target(mine, o)]
     elsewhere = [(o, s) for o, s in others if not _is_same_target(mine, o) and o.merchant_id and mine.merchant_id]
-    return Beside(mine, same, elsewhere, len(rows) >= _PER_BAND)
+    return Beside(mine, same, elsewhere, max(Counter(r["token"] for r in rows).values(), default=0) >= _PER_BAND)
 
 
 async def forget(connection: Connection, now: datetime) -> None:

@@ -210,6 +210,11 @@ def test_what_is_left_over_is_no_class() -> None:
     Reading.problem = "食品安全"
     assert repeats.is_alike(Reading, {"goods": "食品", "problem": "违反产品质量法", "issues": []})
     assert not repeats.is_alike(Reading, {"goods": "食品", "problem": "价格", "issues": []})
+    # False advertising is one class whatever is advertised; bad quality is only of one class of goods.
+    Reading.problem = "广告"
+    assert repeats.is_alike(Reading, {"goods": "药械妆", "problem": "广告", "issues": []})
+    Reading.problem = "质量"
+    assert not repeats.is_alike(Reading, {"goods": "药械妆", "problem": "质量", "issues": []})
 
 
 async def test_a_dispute_that_comes_again_is_looked_at_by_a_supervisor_and_keeps_its_track(client: Client) -> None:
