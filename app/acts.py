@@ -104,7 +104,7 @@ BODIES = {
 }  # fmt: skip
 DETAILS: dict[str, tuple[str, ...] | None] = {
     "factors": FACTORS, "rests_on": SITUATIONS, "clock": ("clue.verify", "case.decide"), "kind": ("appraisal", "inspection"),
-    "through": tuple(BODIES), "to": None, "into": None, "partner_id": None,
+    "through": tuple(BODIES), "to": None, "into": None, "partner_id": None, "sheet": None,
 }  # fmt: skip
 
 
@@ -158,7 +158,7 @@ ACTS: dict[str, Act] = {
         "移送公安机关", ("complaint", "report"), WAITING | MEDIATION | {"verifying"}, "transferred", _DESK, _o121(42), reasoned=True,
         takes=("to",),
     ),
-    "find_factors": Act("认定第十七条因素", _DISPUTE, WAITING | MEDIATION, None, _DESK, _o121(17), reasoned=True, needs=("factors",)),
+    "find_factors": Act("认定第十七条因素", _DISPUTE, WAITING | MEDIATION, None, _DESK, _o121(17), reasoned=True, needs=("factors",), takes=("sheet",)),
     # A clue found in mediation is verified beside it; whoever only mediates does not learn what becomes of it (Art. 37).
     "find_clue": Act(
         "发现违法线索", _DISPUTE, MEDIATION, None, _DESK, ((law.ORDER_121, 27, 1), (law.ORDER_121, 27, 2)), reasoned=True
@@ -190,9 +190,11 @@ ACTS: dict[str, Act] = {
         ("penalised", "not_penalised", "moved_on"), reasoned=True,
     ),
     "transfer": Act("移送其他机关", _CLUE, frozenset({"verifying"}), "transferred", _DESK, _o121(34), reasoned=True, takes=("to", "partner_id")),
-    "not_again": Act("不再另行处理", _CLUE, frozenset({"verifying"}), "not_handled_again", _DESK, _o121(35), reasoned=True),
+    # Registered is a report of facts that were reported before (R5), until a person says whether it is handled anew.
+    "take_up": Act("按新的举报核查", _CLUE, frozenset({"registered"}), "verifying", _DESK, ((law.ORDER_121, 35, 2),)),
+    "not_again": Act("不再另行处理", _CLUE, frozenset({"verifying", "registered"}), "not_handled_again", _DESK, _o121(35), reasoned=True),
     "merge_report": Act(
-        "合并举报", _CLUE, frozenset({"verifying", "pending_dispatch"}), "merged", _DESK, ((law.ORDER_121, 35, 2),), needs=("into",)
+        "合并举报", _CLUE, frozenset({"verifying", "registered", "pending_dispatch"}), "merged", _DESK, ((law.ORDER_121, 35, 2),), needs=("into",)
     ),
     "answer": Act("告知途径", ("other",), frozenset({"registered", "pending_dispatch"}), "answered", _DESK, _o121(44)),
     # What is still owed to somebody, and ends its clock.

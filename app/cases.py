@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from app import clocks, joint, law
-from app.acts import CLOSED, FOUND, MEDIATION, STATE_LABELS
+from app.acts import CLOSED, FACTORS, FOUND, MEDIATION, STATE_LABELS
 from app.database import Connection, to_json
 from app.errors import Conflict, NotFound
 
@@ -16,14 +16,17 @@ from app.errors import Conflict, NotFound
 _FINDING_BASIS: dict[str, tuple[tuple[int, int | None, int | None], ...]] = {
     "R1": ((14, None, None), (16, None, 2)), "R2": ((16, None, 2), (26, None, None)), "R4": ((17, 1, 1), (17, 1, 5)), "R5": ((35, 2, None),),
     "R6": ((35, 2, None),), "R7": ((17, 1, 4),), "R8": ((17, 1, 2),), "serial_wording": ((17, 1, 5),), "time_bar": ((16, None, 4),),
-    "ART17": ((17, 1, None),), "council_handles": ((16, None, 2),),
+    "ART17": ((17, 1, None),), "council_handles": ((16, None, 2),), "factor17_review": ((17, 1, None),), "unusual_quantity": ((17, 1, None), (17, 1, 1)),
 }  # fmt: skip
 
 
-def finding_basis(code: str) -> str | None:
-    """Chinese; None where no article speaks of it."""
-    cited = [law.cite(law.ORDER_121, article, paragraph, item) for article, paragraph, item in _FINDING_BASIS.get(code, ())]
-    return "、".join(cited) or None
+def finding_basis(code: str, evidence: Mapping[str, Any] | None = None) -> str | None:
+    """Chinese; None where no article speaks of it. evidence: may name factors of Art. 17(1) it bears on, "17(2)"."""
+    named = [(17, 1, int(f[3:-1])) for f in (evidence or {}).get("factors", ()) if f in FACTORS]
+    cited = [
+        law.cite(law.ORDER_121, article, paragraph, item) for article, paragraph, item in (*_FINDING_BASIS.get(code, ()), *named)
+    ]
+    return "、".join(dict.fromkeys(cited)) or None
 
 
 _COLUMNS = {
@@ -209,7 +212,7 @@ async def copy_as_report(
 # From the person outward: the sum keeps the planner from walking everybody's matters of the period instead.
 _EARLIER = """
 WITH own AS MATERIALIZED (
-  SELECT m.id, m.letter_id, m.merchant_id, m.issues, m.problem, m.terms, m.term_weights, m.received_at, m.event_at, m.closed_at, m.source,
+  SELECT m.id, m.letter_id, m.merchant_id, m.issues, m.goods, m.problem, m.outcome, m.terms, m.term_weights, m.received_at, m.event_at, m.closed_at, m.source,
          m.channel, m.order_token, m.product_token, m.lot_token, m.event_on, m.amount_fen, m.state, m.lane
   FROM complainant_membership cm
   JOIN party p ON p.record_id = cm.record_id AND p.role IN ('filer', 'principal')
@@ -219,13 +222,15 @@ WITH own AS MATERIALIZED (
 )
 SELECT own.*, im.incident_id FROM own
 LEFT JOIN incident_membership im ON im.matter_id = own.id AND im.valid_to IS NULL AND im.is_primary
-ORDER BY own.event_at DESC, own.id LIMIT 40
+ORDER BY own.event_at DESC, own.id LIMIT $4
 """
 
 
-async def earlier(connection: Connection, complainant_id: uuid.UUID, since: datetime, until: datetime) -> list[Any]:
+async def earlier(
+    connection: Connection, complainant_id: uuid.UUID, since: datetime, until: datetime, limit: int = 40
+) -> list[Any]:
     """The person's other matters of that time, newest first: what a copy or a repeat is measured against."""
-    return list(await connection.fetch(_EARLIER, complainant_id, since, until))
+    return list(await connection.fetch(_EARLIER, complainant_id, since, until, limit))
 
 
 # -- acts that wait for a signature
@@ -430,7 +435,7 @@ async def read_matters(connection: Connection, letter_id: uuid.UUID, *, now: dat
                 "clocks": of(running),
                 "history": of(changes),
                 "findings": [
-                    {"code": f["code"], "evidence": f["evidence"], "legal_basis": finding_basis(f["code"])} for f in of(findings)
+                    {"code": f["code"], "evidence": f["evidence"], "legal_basis": finding_basis(f["code"], f["evidence"])} for f in of(findings)
                 ],
                 "parties": of(parties),
                 "respondents": of(respondents),

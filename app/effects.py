@@ -17,6 +17,7 @@ from app import (
     deliveries,
     directories,
     documents,
+    factors,
     handovers,
     incidents,
     law,
@@ -156,6 +157,8 @@ async def _record(doing: _Doing, changes: bool, ending: Ending | None) -> None:
     """The state, and the history's row."""
     matter, signed, connection = doing.matter, doing.signed, doing.connection
     detail: dict[str, Any] = {k: str(v) if isinstance(v, uuid.UUID) else v for k, v in signed.detail.items()}
+    if sheet := detail.get("sheet"):
+        detail["sheet"] = sheet["hash"]  # the approval keeps it whole
     if signed.act in ("appraise", "suspend"):
         detail["from"] = matter["state"]
     if doing.partner is not None and doing.partner["kind"] in acts.BODIES:
@@ -350,9 +353,25 @@ async def _case_opened(doing: _Doing) -> None:
     await work.reopen(doing.connection, doing.id, doing.actor)
 
 
+async def _taken_up(doing: _Doing) -> None:
+    """Its own term, from its own receipt."""
+    await doing.start("clue.verify", doing.received_at)
+
+
+async def _withdrawn(doing: _Doing) -> None:
+    await factors.review_people_of(doing.connection, doing.house.policies, [doing.id], doing.signed.at)
+
+
 async def _factors_found(doing: _Doing) -> None:
     signed = doing.signed
-    evidence = {"factors": list(signed.detail["factors"]), "reason": signed.reason, "signed_by": list(signed.signers)}
+    seen = None
+    if sheet := signed.detail.get("sheet"):
+        # In the same scope: whether something came to be known between the first signature and the last.
+        now = await factors.snapshot(doing.connection, doing.house.vault, doing.id, sheet["scope"]["jurisdictions"], signed.at)
+        seen = {"hash": sheet["hash"], "as_of": sheet["as_of"], "hash_when_signed": now["hash"]}
+    evidence = {
+        "factors": list(signed.detail["factors"]), "reason": signed.reason, "signed_by": list(signed.signers), "sheet": seen,
+    }  # fmt: skip
     await doing.connection.execute(
         "INSERT INTO finding (id, matter_id, code, evidence) VALUES ($1, $2, 'ART17', $3)", new_id(), doing.id, to_json(evidence)
     )
@@ -514,6 +533,6 @@ async def _merged(doing: _Doing) -> None:
 
 _EFFECTS: dict[str, Callable[[_Doing], Awaitable[None]]] = {
     "accept": _accepted, "reopen": _reopened, "settle": _settling, "appraise": _appraising, "resume": _resumed, "extend": _extending,
-    "agree": _agreed, "open_case": _case_opened, "find_factors": _factors_found, "find_clue": _clue_found, "quarrel": _quarrelling,
+    "agree": _agreed, "withdraw": _withdrawn, "take_up": _taken_up, "open_case": _case_opened, "find_factors": _factors_found, "find_clue": _clue_found, "quarrel": _quarrelling,
     "settle_quarrel": _sent, "dispatch": _sent, "return": _returned, "merge_report": _merged,
 }  # fmt: skip

@@ -1,10 +1,11 @@
-"""The journey of matters whose circumstances changed: their incident grew or somebody was hurt, a side refused, a term ran out. The track is
+"""The journey of matters whose circumstances changed: their incident grew or somebody was hurt, a side refused, a term ran out, people with
+one wording turned out to have more in common. The track is
 proposed anew, with history and notice. What somebody works on, what was delegated or is with an ODR enterprise is flagged, never moved."""
 
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from app import acts, audit, baselines, calendar, cases, clocks, deliveries, handovers, policy, work
@@ -109,11 +110,12 @@ async def decide_anew(
     decided = policy.decide(current, facts)
     if policy.LADDER[decided.track] <= policy.LADDER[matter["track"]]:
         return False
-    elsewhere = matter["state"] in _ELSEWHERE and cause == "incident_grew"
+    elsewhere = matter["state"] in _ELSEWHERE and cause in ("incident_grew", "collusion_signal")
     if elsewhere or await work.leased(connection, matter["id"]):
         flagged = await work.flag(connection, matter["id"], f"{cause}:{decided.track}", actor, dict(evidence))
         if flagged:
-            await deliveries.announce(connection, [(matter["id"], "matter.flagged", {"cause": cause, "proposed": decided.track})])
+            told = {"cause": _TOLD.get(cause, cause), "proposed": decided.track}
+            await deliveries.announce(connection, [(matter["id"], "matter.flagged", told)])
         return flagged
     reason = {"text": REASONS[cause], "legal_basis": decided.reasons[0]["legal_basis"]}
     await record(
@@ -122,7 +124,9 @@ async def decide_anew(
     )  # fmt: skip
     await cases.remark(connection, matter["id"], cause, actor=actor, at=now, note=reason["text"])
     await place(connection, matter, decided.track, facts, actor)
-    await deliveries.announce(connection, [(matter["id"], "matter.rerouted", {"track": decided.track, "cause": cause})])
+    await deliveries.announce(
+        connection, [(matter["id"], "matter.rerouted", {"track": decided.track, "cause": _TOLD.get(cause, cause)})]
+    )
     return True
 
 
@@ -181,7 +185,53 @@ REASONS = {
     "partner_failed": "承办单位未能解决，重新建议分流",
     "partner_returned": "承办单位退回",
     "partner_recalled": "撤回移送",
+    "collusion_signal": "多人文字雷同，且共用电话、设备或者订单号，由工作人员逐件核查；不得仅凭该信号不予受理或者终止调解",
 }  # fmt: skip
+_TOLD = {"collusion_signal": "review"}  # a suspicion leaves the house with no webhook
+
+
+_TOGETHER = """
+SELECT f.id, f.matter_id, f.evidence FROM finding f
+WHERE f.evidence ? 'together' AND f.created_at > $1 AND NOT EXISTS (
+  SELECT 1 FROM state_change s WHERE s.matter_id = f.matter_id AND s.act = 'collusion_signal'
+) ORDER BY f.created_at, f.id LIMIT $2
+"""
+_HOLD = "SELECT * FROM matter WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE"
+_TOGETHER_DAYS = 30  # what no worker has seen by then, a person has
+
+
+async def follow_wording(house: House, now: datetime, *, limit: int = 20) -> int:
+    """Near-identical letters of people whom more than their words ties together (R8, serial_wording): a signal for the policy, which
+    proposes a graver track at most, and refuses nothing. Text alone never does. Gives how many matters got another track or a flag."""
+    async with house.database.connection() as connection:
+        found = await connection.fetch(_TOGETHER, datetime.now(UTC) - timedelta(days=_TOGETHER_DAYS), limit)
+    touched = 0
+    for finding in found:
+        together = finding["evidence"]["together"]
+        tied = {uuid.UUID(i) for i in together["matters"]}
+        evidence = {"finding": str(finding["id"]), "people": together["people"], "by": together["by"]}
+        async with house.database.transaction() as connection:
+            matters = await connection.fetch(_HOLD, [*tied, finding["matter_id"]])
+            for matter in matters:
+                moved = False
+                live = matter["lane"] == "complaint" and not matter["history"] and matter["copy_of"] is None
+                if matter["id"] in tied and live and matter["state"] not in acts.CLOSED:
+                    moved = await decide_anew(
+                        house, connection, matter, {"collusion_signal": True}, cause="collusion_signal", evidence=evidence, now=now
+                    )  # fmt: skip
+                touched += moved
+                if matter["id"] == finding["matter_id"]:
+                    await _note_signal(connection, matter, now)
+    return touched
+
+
+async def _note_signal(connection: Connection, matter: Any, now: datetime) -> None:
+    """That a worker has looked at it, once."""
+    noted = "SELECT 1 FROM state_change WHERE matter_id = $1 AND act = 'collusion_signal' LIMIT 1"
+    if not await connection.fetchval(noted, matter["id"]):
+        await cases.remark(
+            connection, matter["id"], "collusion_signal", actor="worker", at=now, note=REASONS["collusion_signal"]
+        )  # fmt: skip
 
 
 _REFUSED = {"consumer_choice": "chose_odr", "odr_enterprise": "odr_live", "consumer_consent": "delegate_consent"}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from app import acts, audit, cases, deliveries, effects, joint, law, rerouting, work
+from app import acts, audit, cases, deliveries, effects, factors, joint, law, rerouting, work
 from app.calendar import local_day
 from app.database import Connection
 from app.effects import Ending, Signed
@@ -69,6 +69,8 @@ async def perform(
             said.setdefault("clock", effects.extended_clock(matter))
         if message and "partner_id" not in said:
             raise Invalid.field("message", "goes to a partner; name it as partner_id")
+        if act == "find_factors":
+            said["sheet"] = await _sheet(house, connection, matter_id, said.get("sheet"), principal, moment)
         signed = Signed(act, ground, reason, said, [principal.subject], moment, message)
         await _require_sixty_days(connection, matter_id, ground, moment)
         await _require_assent(connection, matter_id, act, ground)
@@ -104,6 +106,8 @@ async def approve(
     async with house.database.transaction() as connection:
         approval, matter = await _waiting(connection, approval_id, principal, lanes)
         if approval["kind"] == "sample":
+            if approval["detail"].get("repeat"):  # the dispute came again: a supervisor's to look at
+                principal.require("supervisor")
             await cases.end_approval(connection, approval_id, "done", by=principal.subject, at=moment)
             await audit.record(connection, principal.subject, "sample_checked", "matter", [matter["id"]], lane=matter["lane"])
             return Done(matter["id"], approval["act"], matter["state"])
@@ -169,6 +173,16 @@ async def draft_ends(house: House, now: datetime, *, limit: int = 500) -> int:
 
 
 _NOT_FORWARDED = f"{law.cite(law.ORDER_121, 41, 2)}：不具备处理权限的，应当及时反馈统一接收投诉举报的工作机构，不得自行移送。请退回（return），由统一接收机构分送（dispatch）"
+
+
+async def _sheet(
+    house: House, connection: Connection, matter_id: uuid.UUID, read: str | None, principal: Principal, at: datetime
+) -> dict[str, Any]:  # fmt: skip
+    """The sheet of the factors as it stands: what both who sign see. read: hash of the one that was read; Conflict where it is another."""
+    sheet = await factors.snapshot(connection, house.vault, matter_id, principal.jurisdictions, at)
+    if read not in (None, sheet["hash"]):
+        raise Conflict("the sheet of the factors has changed since it was read; read it again")
+    return sheet
 
 
 def _require_last(principal: Principal, signing: acts.Signing) -> None:

@@ -6,7 +6,6 @@ gates, clocks -> work item -> outbox. Reading, tokens and vectors are made befor
 
 import asyncio
 import logging
-import math
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -33,6 +32,7 @@ from app import (
     policy,
     portraits,
     privacy,
+    repeats,
     terms,
     work,
 )
@@ -60,7 +60,6 @@ WEB_HEAD_START_SECONDS = 15.0
 _RETRIES = 3
 _COPY_DAYS = 60
 _COPY_COSINE = 0.8
-_REPEAT_DAYS = 90
 
 log = logging.getLogger(__name__)
 
@@ -238,6 +237,8 @@ class _Matter:
     incident: Assigned | None = None
     around: incidents.Situation = field(default_factory=incidents.Situation)
     findings: list[dict[str, Any]] | None = None
+    # R5, and a person must say whether it is handled anew: no second term until then (Art. 35(2)).
+    told_before: bool = False
     decided: Decided | None = None
     facts: Facts | None = None
 
@@ -262,7 +263,8 @@ async def _triage(house: House, connection: Connection, read: ReadLetter, now: d
     resolved = await merchants.resolve(connection, read.merchants, house.merchant_scorecard) if read.merchants else []
     merchant_id = resolved[0].merchant_id if resolved else None
     features = incidents.features(read, merchant_id)
-    earlier = await _earlier(connection, filer, letter)
+    current = policy.in_force(house.policies, local_day(now), read.district or house.settings.jurisdiction)
+    earlier = await _earlier(connection, filer, letter, current.thresholds)
     odr = await directories.odr_status(connection, resolved[0].usccs, local_day(now)) if resolved else directories.OdrStatus(None)
 
     matters = [_Matter(new_id(), n, lane) for n, lane in enumerate(read.lanes, 1)]
@@ -288,9 +290,12 @@ async def _triage(house: House, connection: Connection, read: ReadLetter, now: d
             )
         incident_id = matter.incident.incident_id if matter.incident else matter.original and matter.original["incident_id"]
         if incident_id and matter.lane == "complaint":
-            matter.around = await _around(connection, matter, incident_id, read.district, earlier, current.thresholds)
-        matter.facts = _facts(matter, read, odr, earlier)
-        matter.findings = _findings(matter, read, earlier, linked, merchant_id) + _limits(house, matter, letter)
+            matter.around = await _around(connection, matter, incident_id, read, filer, earlier, current.thresholds)
+        matter.facts = _facts(matter, read, odr, earlier, current.thresholds)
+        matter.findings = repeats.findings(
+            matter.lane, read, earlier, linked, merchant_id, matter.original, current.thresholds
+        ) + _limits(house, matter, letter)
+        matter.told_before = any(f["evidence"].get("to_confirm") for f in matter.findings)
         matter.decided = policy.decide(current, matter.facts)
 
     rows = _rows(house, read, matters, linked, resolved, current, now)
@@ -299,9 +304,14 @@ async def _triage(house: House, connection: Connection, read: ReadLetter, now: d
     # The first to end of each.
     running = {c["matter_id"]: c for c in sorted(rows["clock"], key=lambda c: c["due_at"], reverse=True)}
     await work.enqueue(
-        connection, [_work_item(m, read, running.get(m.id), house.settings.jurisdiction) for m in live if _needs_person(m, read)]
-    )
+        connection,
+        [_work_item(m, read, running.get(m.id) or _by_then(house, m, letter), house.settings.jurisdiction) for m in live if _needs_person(m, read)],
+    )  # fmt: skip
     if not letter.history:
+        for matter in matters:
+            for said in matter.findings or ():
+                if said["code"] == "R2":
+                    await _look_again(connection, uuid.UUID(said["evidence"]["earlier"]), matter.id, now)
         await deliveries.announce(
             connection,
             [(m.id, "matter.triaged", {"letter_id": str(letter.id), "lane": m.lane, "track": m.decided.track}) for m in matters if m.decided],
@@ -324,27 +334,58 @@ async def _triage(house: House, connection: Connection, read: ReadLetter, now: d
     )  # fmt: skip
 
 
-async def _earlier(connection: Connection, filer: Linked | None, letter: Letter) -> list[Any]:
+_ENDED_BY = {"agreed": "agree", "terminated": "terminate", "not_accepted": "refuse", "withdrawn": "withdraw"}
+
+
+async def _look_again(connection: Connection, earlier_id: uuid.UUID, matter_id: uuid.UUID, now: datetime) -> None:
+    """R2: how the dispute was ended before is looked at by a supervisor (Art. 26), who calls back; the new matter's track is not touched."""
+    row = await connection.fetchrow(
+        "SELECT m.state, (SELECT signed_by FROM state_change s WHERE s.matter_id = m.id AND s.act IS NOT NULL ORDER BY s.id DESC LIMIT 1) AS "
+        "signed_by FROM matter m WHERE m.id = $1 AND NOT m.history",
+        earlier_id,
+    )
+    if row is None:
+        return
+    reason = f"同一争议办结后再次投诉，请回访核查原办理情况（{law.cite(law.ORDER_121, 26)}）"
+    await cases.propose(
+        connection, new_id(), earlier_id, kind="sample", act=_ENDED_BY.get(row["state"], "archive"), ground=None, reason=reason,
+        detail={"repeat": "R2", "matter_id": str(matter_id)}, persons=2, signed_by=row["signed_by"] or [], at=now,
+    )  # fmt: skip
+
+
+async def _earlier(connection: Connection, filer: Linked | None, letter: Letter, thresholds: Mapping[str, float]) -> list[Any]:
     if filer is None or not filer.known:
         return []
+    days = max(repeats.window_days(thresholds), _COPY_DAYS)
     return await cases.earlier(
-        connection, filer.complainant_id, letter.event_at - timedelta(days=_REPEAT_DAYS), letter.event_at + timedelta(days=1)
-    )
+        connection, filer.complainant_id, letter.event_at - timedelta(days=days), letter.event_at + timedelta(days=1),
+        repeats.most_counted(thresholds),
+    )  # fmt: skip
 
 
 async def _around(
-    connection: Connection, matter: _Matter, incident_id: uuid.UUID, district: str | None, earlier: Sequence[Any],
+    connection: Connection, matter: _Matter, incident_id: uuid.UUID, read: ReadLetter, filer: Linked | None, earlier: Sequence[Any],
     thresholds: Mapping[str, float],
 ) -> incidents.Situation:  # fmt: skip
     """The matter's incident with the matter itself, whose row is not written yet: its person is counted here unless already in. Whether
     so many are more than usual is asked when they are enough to matter, and only where the worker has not found out yet."""
     opened = bool(matter.incident and matter.incident.opened)
-    known = incidents.Situation() if opened else await incidents.situation(connection, incident_id)
-    people = known.people + (0 if _already_counted(earlier, incident_id) else 1)
+    known = incidents.Situation(1 if opened else 0)
+    if not opened:
+        people = dict(read.people)
+        own = people.get("filer") or people.get("principal")
+        # What an agent gave as well is not the person's own.
+        contacts = set(own.comparison if own else ()) - set(people["agent"].comparison if "agent" in people else ())
+        known = await incidents.situation(
+            connection, incident_id, person=filer.complainant_id if filer else None, contacts=contacts,
+            counted=_already_counted(earlier, incident_id), names=thresholds.get("identity.shared", incidents.SHARED_NAMES),
+        )  # fmt: skip
+        if filer is None:
+            known = replace(known, people=known.people + 1)
     excess = known.excess
-    if excess is None and people >= thresholds["cluster.watch"]:
-        excess, _ = await baselines.exceeds(connection, incident_id, people, probability=baselines.probability(thresholds))
-    return incidents.Situation(people, known.districts | ({district} if district else set()), known.harm, excess)
+    if excess is None and known.people >= thresholds["cluster.watch"]:
+        excess, _ = await baselines.exceeds(connection, incident_id, known.people, probability=baselines.probability(thresholds))
+    return replace(known, districts=known.districts | ({read.district} if read.district else set()), excess=excess)
 
 
 def _already_counted(earlier: Sequence[Any], incident_id: uuid.UUID) -> bool:
@@ -369,64 +410,9 @@ def _copied(read: ReadLetter, merchant_id: uuid.UUID | None, earlier: Sequence[A
         if e["closed_at"] and not letter.history and e["closed_at"] < letter.event_at:
             continue
         same_order = e["order_token"] is not None and e["order_token"] == read.order_token
-        if _cosine(read.terms, e) >= (_COPY_COSINE / 2 if same_order else _COPY_COSINE):
+        if repeats.cosine(read.terms, e) >= (_COPY_COSINE / 2 if same_order else _COPY_COSINE):
             return e
     return None
-
-
-def _cosine(terms: Mapping[int, float], other: Any) -> float:
-    theirs = dict(zip(other["terms"], other["term_weights"], strict=True))
-    if not terms or not theirs:
-        return 0.0
-    dot: float = sum(w * theirs[t] for t, w in terms.items() if t in theirs)
-    return dot / math.sqrt(sum(w * w for w in terms.values()) * sum(w * w for w in theirs.values()))
-
-
-def _findings(
-    matter: _Matter, read: ReadLetter, earlier: Sequence[Any], linked: Sequence[Linked], merchant_id: uuid.UUID | None
-) -> list[dict[str, Any]]:
-    """R1-R4 and R7 with evidence. What repeats is a finding, never a mark."""
-    found: list[dict[str, Any]] = []
-
-    def say(code: str, **evidence: Any) -> None:
-        found.append({"code": code, "evidence": evidence})
-
-    if matter.original is not None:
-        say(
-            "R1" if matter.lane != "report" else "R5",
-            original=str(matter.original["id"]),
-            cosine=round(_cosine(read.terms, matter.original), 3),
-        )
-    same = [e for e in earlier if merchant_id is not None and e["merchant_id"] == merchant_id and e["lane"] == matter.lane]
-    closed = [e for e in same if e["closed_at"] is not None and _is_same_dispute(read, e)]
-    if matter.original is None and closed:
-        say("R2", earlier=str(closed[0]["id"]), cosine=round(_cosine(read.terms, closed[0]), 3))
-    elif matter.original is None and same:
-        say("R3", earlier=[str(e["id"]) for e in same[:10]])
-    alike = [e for e in earlier if e["merchant_id"] != merchant_id and set(e["issues"]) & set(read.reading.issues)]
-    if len(alike) >= 2:
-        say("R4", earlier=[str(e["id"]) for e in alike[:10]], merchants=len({e["merchant_id"] for e in alike}))
-    if matter.lane != "report" or len(read.lanes) == 1:
-        for name, operator, ours in read.reading.disagreements:
-            say("category", field=name, operator=operator, read=ours)
-    for person in linked:
-        if person.shared_with:
-            say(
-                "R7", role=person.role,
-                shared=[{"complainant_id": str(o.complainant_id), "fields": o.fields, "kind": o.kind} for o in person.shared_with],
-            )  # fmt: skip
-    agent = next((p for p in linked if p.role == "agent"), None)
-    if agent is not None:
-        say("agent", filed_by=str(agent.complainant_id), on_behalf_of=[str(p.complainant_id) for p in linked if p is not agent])
-    return found
-
-
-def _is_same_dispute(read: ReadLetter, other: Any) -> bool:
-    """With the same merchant: the same problem in much the same words, or the same goods on the same day."""
-    if set(other["issues"]) & set(read.reading.issues) and _cosine(read.terms, other) >= _COPY_COSINE / 2:
-        return True
-    day, product = read.letter.body.event_date, read.product_token
-    return day is not None and other["event_on"] == day and product is not None and other["product_token"] == product
 
 
 def _limits(house: House, matter: _Matter, letter: Letter) -> list[dict[str, Any]]:
@@ -449,8 +435,11 @@ def _limits(house: House, matter: _Matter, letter: Letter) -> list[dict[str, Any
     return [{"code": "time_bar" if matter.lane == "complaint" else "penalty_limit", "evidence": limit.as_json()}]
 
 
-def _facts(matter: _Matter, read: ReadLetter, odr: directories.OdrStatus, earlier: Sequence[Any]) -> Facts:
+def _facts(
+    matter: _Matter, read: ReadLetter, odr: directories.OdrStatus, earlier: Sequence[Any], thresholds: Mapping[str, float]
+) -> Facts:  # fmt: skip
     reading, body = read.reading, read.letter.body
+    recent = repeats.within(earlier, read.letter.event_at, thresholds.get("person.repeat_days", 90))
     dangers = [(d.type, d.severity) for d in reading.dangers]
     return Facts(
         lane=matter.lane,
@@ -463,7 +452,7 @@ def _facts(matter: _Matter, read: ReadLetter, odr: directories.OdrStatus, earlie
         incident_districts=max(len(matter.around.districts), 1),
         incident_excess=matter.around.excess is not False,
         incident_harm="high" if matter.around.harm else "none",
-        person_complaints=1 + sum(e["lane"] == "complaint" for e in earlier),
+        person_complaints=1 + sum(e["lane"] == "complaint" for e in recent),
         odr_live=odr.live,
         odr_reply_rate=odr.reply_rate,
         odr_exit=odr.exit_on is not None,
@@ -488,6 +477,14 @@ def _needs_person(matter: _Matter, read: ReadLetter) -> bool:
 def priority(facts: Facts, track: str) -> int:
     """0 to 6, the steps an item is moved forward by."""
     return min(4 * (track == "emergency") + 2 * (facts.harm in ("medium", "high")) + facts.safety_signal + facts.vulnerable, 6)
+
+
+def _by_then(house: House, matter: _Matter, letter: Letter) -> Mapping[str, Any] | None:
+    """By when a person should have said whether a report is handled anew: its own term, should it run after all."""
+    received_on = local_day(letter.received_at)
+    if not matter.told_before or received_on < calendar.CLOCKS_FROM:
+        return None
+    return {"due_at": calendar.due(house.calendar, "clue.verify", received_on, mode=house.settings.due_mode).due_at}
 
 
 def _work_item(matter: _Matter, read: ReadLetter, clock: Mapping[str, Any] | None, home: str) -> dict[str, Any]:
@@ -556,6 +553,9 @@ def _rows(
             ]
             decided = Decided("none", "R1", copied, [], None, "one_person")
         reasons = [*(with_spans(r, stored_reading) for r in decided.reasons), *_asides(letter, resolved, matter.lane)]
+        if matter.told_before:
+            text = "同一举报人此前已就同一事实举报同一被举报人，由工作人员确认是否不再另行处理；确认前不另行起算期限"
+            reasons.append({"text": text, "legal_basis": law.cite(law.ORDER_121, 35, 2)})
         rows["decision"].append(
             {
                 "id": new_id(), "matter_id": matter.id, "kind": "initial", "decided_at": now, "actor": "triage", "track": track,
@@ -588,7 +588,7 @@ def _rows(
                 for track_of, g in (*((decided.track, g) for g in decided.gates), *decided.left)
             ]  # fmt: skip
             key = {"complaint": "complaint.accept", "report": "clue.verify"}.get(matter.lane)
-            if key and received_on >= calendar.CLOCKS_FROM:
+            if key and received_on >= calendar.CLOCKS_FROM and not matter.told_before:
                 due = calendar.due(house.calendar, key, received_on, mode=house.settings.due_mode)
                 rows["clock"].append(clocks.clock_row(new_id(), matter.id, due, letter.received_at))
             if (
@@ -625,6 +625,8 @@ def _first_state(matter: _Matter, letter: Letter) -> str:
         return "merged"
     if letter.history:
         return "history"
+    if matter.told_before:
+        return "registered"
     return {"complaint": "pending_acceptance", "report": "verifying"}.get(matter.lane, "registered")
 
 

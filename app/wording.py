@@ -5,6 +5,7 @@ the one is told from the other. Different wording writes nothing: about one targ
 """
 
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -175,11 +176,14 @@ def judge(own: Said, others: Sequence[tuple[Said, float]], *, more: bool = False
             "quadrant": "undetermined", **_summary(own, same, more), "incident_id": str(own.incident_id) if own.incident_id else None,
             "distinguishing": _distinguishing([own, *_matters(same)]),
             "elsewhere": {"people": _people(_matters(elsewhere)), "merchants": _merchants(_matters(elsewhere))},
+            **_together([own, *_matters(same)]),
         }  # fmt: skip
     every = [(o, share) for o, share in others if any(o is k for k, _ in (*same, *elsewhere))]
     merchants = _merchants([own, *_matters(every)])
     if elsewhere and merchants >= LEAST_MERCHANTS and _people([own, *_matters(every)]) >= LEAST_PEOPLE_OF_SEVERAL:
-        return "serial_wording", {"quadrant": "serial", **_summary(own, every, more), "merchants": merchants}
+        return "serial_wording", {
+            "quadrant": "serial", **_summary(own, every, more), "merchants": merchants, **_together([own, *_matters(every)]),
+        }  # fmt: skip
     return None
 
 
@@ -221,12 +225,74 @@ def _distinguishing(matters: Sequence[Said]) -> dict[str, int]:
     }  # fmt: skip
 
 
+def _together(matters: Sequence[Said]) -> dict[str, Any]:
+    """What more than their words ties people to one another: a telephone, a device or an order that several of them gave. Empty where
+    nothing does; only where something does may the policy hear of it."""
+    held: dict[tuple[str, int], list[Said]] = {}
+    for m in matters:
+        orders = frozenset() if m.order is None else frozenset([m.order])
+        for name, values in (("phone", m.phones), ("device", m.devices), ("order", orders)):
+            for value in values:
+                held.setdefault((name, value), []).append(m)
+    tied = {key: group for key, group in held.items() if _people(group) > 1}
+    if not tied:
+        return {}
+    among = {m.matter_id: m for group in tied.values() for m in group}
+    # Whoever used the words alone is not among them.
+    ids = [str(m.matter_id) for m in matters if m.matter_id in among][:_LISTED]
+    return {"together": {"people": _people(among.values()), "by": sorted({name for name, _ in tied}), "matters": ids}}
+
+
 def _said(row: Any) -> Said:
     return Said(
         matter_id=row["id"], people=frozenset(row["people"]), merchant_id=row["merchant_id"], incident_id=row["incident_id"],
         order=row["order_token"], amount_fen=row["amount_fen"], phones=frozenset(row["phones"]), devices=frozenset(row["devices"]),
         shares_identity=row["shares_identity"],
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """same, elsewhere: (matter, share of its wording) of other people in nearly the same words, about the same target and about others,
+    newest first. more: there are others."""
+
+    own: Said
+    same: list[tuple[Said, float]]
+    elsewhere: list[tuple[Said, float]]
+    more: bool
+
+    @property
+    def distinguishing(self) -> dict[str, int]:
+        return _distinguishing([self.own, *_matters(self.same)])
+
+    @property
+    def together(self) -> dict[str, Any]:
+        found: dict[str, Any] = _together([self.own, *_matters(self.same)]).get("together", {})
+        return found
+
+
+async def beside(connection: Connection, matter_id: uuid.UUID, jurisdictions: Sequence[str]) -> Beside | None:
+    """Who else wrote a matter's words, before it or after, within the window and those places. None where it has no words to compare."""
+    own = await connection.fetchrow("SELECT id, lane, signature, received_at FROM matter WHERE id = $1", matter_id)
+    if own is None or own["lane"] not in _LANES or not own["signature"]:
+        return None
+    keys = _keys(own["lane"], own["signature"])
+    since = own["received_at"] - timedelta(days=WINDOW_DAYS)
+    rows = await connection.fetch(_FIND, to_array(keys), since, _PER_BAND)
+    ids = list({r["matter_id"] for r in rows} - {matter_id})
+    letters = await connection.fetch(
+        "SELECT id, lane, signature FROM matter WHERE id = ANY($1) AND lane = $2 AND EXISTS (SELECT 1 FROM unnest($3::text[]) j "
+        "WHERE starts_with(district, j)) ORDER BY received_at DESC, id DESC",
+        ids, own["lane"], list(jurisdictions),
+    )  # fmt: skip
+    shares = {r["id"]: text.shared_wording(own["signature"], r["signature"]) for r in letters}
+    alike = [i for i, share in shares.items() if share >= ALIKE]
+    said = {r["id"]: _said(r) for r in await connection.fetch(_SAID, [matter_id, *alike])}
+    mine = said[matter_id]
+    others = [(said[i], shares[i]) for i in alike if said[i].people and not said[i].people & mine.people]
+    same = [(o, share) for o, share in others if _is_same_target(mine, o)]
+    elsewhere = [(o, s) for o, s in others if not _is_same_target(mine, o) and o.merchant_id and mine.merchant_id]
+    return Beside(mine, same, elsewhere, max(Counter(r["token"] for r in rows).values(), default=0) >= _PER_BAND)
 
 
 async def forget(connection: Connection, now: datetime) -> None:

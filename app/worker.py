@@ -14,6 +14,7 @@ from app import (
     bursts,
     complainants,
     deliveries,
+    factors,
     incidents,
     portraits,
     redating,
@@ -87,6 +88,7 @@ async def step(house: House) -> bool:
         counted = await complainants.count_tokens(connection)
     async with house.database.transaction() as connection:
         compared = await wording.compare_waiting(connection)
+    rerouted += await rerouting.follow_wording(house, datetime.now(UTC))
     async with house.database.transaction() as connection:
         # Only one worker counts terms and seals at a time; the others have other things to do.
         if await connection.fetchval("SELECT pg_try_advisory_xact_lock(hashtext('worker'))"):
@@ -123,6 +125,9 @@ async def hourly(house: House) -> None:
         await incidents.close_idle(connection, datetime.now(UTC))
     async with house.database.transaction() as connection:
         await bursts.watch(connection, datetime.now(UTC), unplaced=house.settings.jurisdiction)
+    async with house.database.transaction() as connection:
+        since = datetime.now(UTC) - timedelta(seconds=2 * _HOURLY_SECONDS)
+        await factors.review_moved(connection, house.policies, since, datetime.now(UTC))
     await rerouting.follow_terms(house, datetime.now(UTC))
     await settling.draft_ends(house, datetime.now(UTC))
     await redating.catch_up(house, datetime.now(UTC))

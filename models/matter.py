@@ -272,6 +272,8 @@ finding = Table(
     Column("code", Text, nullable=False),
     document("evidence"),
     instant("created_at", now=True),
+    # One wording, and more than wording in common: what the worker asks the policy about.
+    Index("ix_finding_together", "created_at", postgresql_where=text("evidence ? 'together'")),
     info=APPEND,
 )
 

@@ -44,15 +44,7 @@ CASES: list[dict[str, Any]] = [
 # id -> what is missing in one line.
 PENDING = {
     "c11": "grouping: three accounts of one repair job in other words, same operator, are three incidents",
-    "c22": "reading: no sign for a wish for mediation (T2), so no gate holds the consent the letter gives",
-    "c27": "reading: the extortion signal is not read (T3)",
     "c35": "disputed: pending_material is the state 待补正 of DOMAIN 7.4, the case wants pending_acceptance; the clock runs on as it should",
-    "c55": "no finding for a quantity against the shelf life, Art. 17(1)(1)",
-    "c64": "no factor sheet of Art. 17 is shown before two persons find one",
-    "c68": "R4 asks for the same issue as read; four labels without a date are read as three issues",
-    "c69": "R5 takes near-identical words only; the same facts retold are R3",
-    "c71": "people who share a phone are counted as several",
-    "c74": "no factor17_review",
 }
 
 SOURCE = "exam"
@@ -179,6 +171,7 @@ class Run:
             await complainants.count_tokens(connection)
         async with database.transaction() as connection:
             await wording.compare_waiting(connection)
+        await rerouting.follow_wording(self.house, now)
         async with database.transaction() as connection:
             await incidents.count_terms(connection)
         await rerouting.follow_terms(self.house, now)

@@ -1,12 +1,13 @@
 """Legal acts on matters, and what waits for a second signature."""
 
 import uuid
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from app import acts, cases, settling
+from app import acts, cases, factors, settling
 from app.api.common import PROBLEMS, Caller, InHouse, answer, cursor, lanes, read_cursor
 from app.errors import NotFound
 from app.intake import Clean
@@ -32,6 +33,12 @@ class ActBody(_Shape):
     ground: _Word | None = None
     reason: Annotated[Clean, Field(min_length=1, max_length=2000)] | None = None
     factors: Annotated[list[_Word], Field(max_length=5, description="find_factors: 17(1) to 17(5)")] | None = None
+    sheet: (
+        Annotated[
+            Clean, Field(max_length=64, description="find_factors: hash of the sheet that was read; 409 once it has changed")
+        ]
+        | None
+    ) = None
     rests_on: Annotated[_Word, Field(description="terminate under 23(1)(6): 16(1) to 16(7), or 42")] | None = None
     to: (
         Annotated[
@@ -106,11 +113,24 @@ async def reject(house: InHouse, principal: Caller, approval_id: uuid.UUID, body
     return await _answer(house, done)
 
 
+@router.get("/matters/{matter_id}/factors")
+async def read_factors(house: InHouse, principal: Caller, matter_id: uuid.UUID) -> Response:
+    """The sheet of the factors of Art. 17 of a complaint: figures by item with definition, period and the matters behind them, and what speaks
+    against each. No score and no verdict: a factor is found by the act find_factors, which two natural persons sign."""
+    principal.require("intake", "mediator", "supervisor")
+    async with house.database.transaction() as connection:
+        found = await factors.read(
+            connection, house.vault, matter_id, reader=principal.subject, lanes=lanes(principal), jurisdictions=principal.jurisdictions,
+            at=datetime.now(UTC),
+        )  # fmt: skip
+    return answer(found)
+
+
 @router.post("/matters/{matter_id}/{act}")
 async def act(house: InHouse, principal: Caller, matter_id: uuid.UUID, act: str, body: ActBody | None = None) -> Response:
     """A legal act by a natural person. For complaints: ask_material, accept, refuse, settle, delegate, mediate, appraise, suspend, resume,
     agree, terminate, reopen, find_factors, find_clue, tell_both, end_confirmation. For reports: extend, verify, open_case, not_open_case,
-    decide_case, transfer, not_again, merge_report. For both: transfer_police, quarrel, settle_quarrel, end_defect. For what is neither:
+    decide_case, transfer, take_up, not_again, merge_report. For both: transfer_police, quarrel, settle_quarrel, end_defect. For what is neither:
     answer. For all: return (to the intake desk), dispatch (by it), reply_hotline, archive. 202 where it waits for a further signature; 409
     where it can't start from the matter's state, a side's consent is missing or the clock it would end does not run; 403 where a unit
     would forward by itself (Art. 41)."""
