@@ -22,11 +22,11 @@ STATE_LABELS = {
     "mediating": "调解中", "appraising": "鉴定检测中", "suspended": "中止调解", "agreed": "达成协议", "terminated": "终止调解",
     "not_accepted": "不予受理", "withdrawn": "已撤回", "verifying": "核查中", "verified": "已核查", "case_opened": "已立案",
     "case_not_opened": "不予立案", "transferred": "已移送", "not_handled_again": "不再另行处理", "registered": "已登记", "answered": "已答复",
-    "merged": "与此前投诉合并办理", "history": "历史记录", "archived": "已归档", "received": "已收到", "human": "人工登记中",
+    "merged": "与此前投诉合并办理", "history": "历史记录", "archived": "已归档", "ended": "平台已办结", "received": "已收到", "human": "人工登记中",
 }  # fmt: skip
 CLOSED = frozenset({
     "agreed", "terminated", "not_accepted", "withdrawn", "verified", "case_opened", "case_not_opened", "transferred", "not_handled_again",
-    "answered", "merged", "history", "archived",
+    "answered", "merged", "history", "archived", "ended",
 })  # fmt: skip
 
 # -- the machine
@@ -75,7 +75,7 @@ def cite_ground(ground: str) -> str:
 _FINDING_BASIS: dict[str, tuple[tuple[int, int | None, int | None], ...]] = {
     "R1": ((14, None, None), (16, None, 2)), "R2": ((16, None, 2), (26, None, None)), "R4": ((17, 1, 1), (17, 1, 5)), "R5": ((35, 2, None),),
     "R6": ((35, 2, None),), "R7": ((17, 1, 4),), "R8": ((17, 1, 2),), "serial_wording": ((17, 1, 5),), "time_bar": ((16, None, 4),),
-    "ART17": ((17, 1, None),),
+    "ART17": ((17, 1, None),), "earlier_receipt": ((14, None, None),), "handled_by_council": ((16, None, 2),),
 }  # fmt: skip
 
 
@@ -321,7 +321,7 @@ order_token, product_token, lot_token, shop_token, place_tokens, name_tokens, ci
 _EARLIER = """
 WITH own AS MATERIALIZED (
   SELECT m.id, m.letter_id, m.merchant_id, m.issues, m.problem, m.terms, m.term_weights, m.received_at, m.event_at, m.closed_at, m.source,
-         m.channel, m.order_token, m.product_token, m.lot_token, m.event_on, m.amount_fen, m.state, m.lane
+         m.channel, m.district, m.order_token, m.product_token, m.lot_token, m.event_on, m.amount_fen, m.state, m.lane
   FROM complainant_membership cm
   JOIN party p ON p.record_id = cm.record_id AND p.role IN ('filer', 'principal')
   JOIN matter m ON m.id = p.matter_id

@@ -21,6 +21,7 @@ from app import (
     deliveries,
     incidents,
     intake,
+    jurisdiction,
     merchants,
     policy,
     rerouting,
@@ -215,7 +216,8 @@ async def _decide_again(
     reading: Mapping[str, Any], principal: Principal, now: datetime,
 ) -> str:  # fmt: skip
     last = await connection.fetchrow(
-        "SELECT facts, law, parameters FROM decision WHERE matter_id = $1 ORDER BY decided_at DESC, id DESC LIMIT 1", matter_id
+        "SELECT facts, law, parameters, rule FROM decision WHERE matter_id = $1 ORDER BY decided_at DESC, id DESC LIMIT 1",
+        matter_id,
     )
     dangers = [(d["type"], d["severity"]) for d in after["dangers"]]
     facts = replace(
@@ -224,6 +226,9 @@ async def _decide_again(
     )  # fmt: skip
     current = policy.in_force(house.policies, local_day(now), matter["district"])
     decided = policy.decide(current, facts)
+    if last and last["rule"] == jurisdiction.OUTSIDE and lane == matter["lane"] and decided.track != "emergency":
+        # However it is read, it is another bureau's: the desk's to send there.
+        decided = replace(decided, track="intake", rule=jurisdiction.OUTSIDE, gates=[], left=[], alternative=decided.track)
     track = decided.track if not matter["history"] and matter["copy_of"] is None else "none"
     corrected = {"text": "工作人员更正了来件的识别结果，据此重新分流", "legal_basis": "《个人信息保护法》第二十四条"}
     await cases.decide_again(

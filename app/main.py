@@ -26,6 +26,7 @@ from app.api import (
     matters,
     policies,
     queues,
+    reconciliations,
 )  # fmt: skip
 from app.api.common import answer, problem
 from app.database import Database
@@ -75,6 +76,7 @@ def create_app(settings: Settings, database_url: str, *, when_ready: Callable[[]
     app.include_router(policies.router)
     app.include_router(directories.router)
     app.include_router(documents.router)
+    app.include_router(reconciliations.router)
     # Last: its acts are any word after a matter's id.
     app.include_router(matters.router)
     registry = CollectorRegistry()

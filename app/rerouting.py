@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from app import audit, baselines, calendar, cases, clocks, deliveries, policy, work
+from app import audit, baselines, calendar, cases, clocks, deliveries, jurisdiction, policy, work
 from app.calendar import local_day
 from app.database import Connection
 from app.identity import new_id
@@ -102,7 +102,7 @@ async def decide_anew(
     incident locked by the caller.
     """
     last = await connection.fetchrow(
-        "SELECT facts, law, parameters, track FROM decision WHERE matter_id = $1 ORDER BY decided_at DESC, id DESC LIMIT 1",
+        "SELECT facts, law, parameters, track, rule FROM decision WHERE matter_id = $1 ORDER BY decided_at DESC, id DESC LIMIT 1",
         matter["id"],
     )
     if last is None:
@@ -112,7 +112,8 @@ async def decide_anew(
     decided = policy.decide(current, facts)
     if policy.LADDER[decided.track] <= policy.LADDER[matter["track"]]:
         return False
-    elsewhere = matter["state"] in _ELSEWHERE and cause == "incident_grew"
+    # Another bureau's is told at the desk, which alone may send it there.
+    elsewhere = (matter["state"] in _ELSEWHERE and cause == "incident_grew") or last["rule"] == jurisdiction.OUTSIDE
     if elsewhere or await work.leased(connection, matter["id"]):
         flagged = await work.flag(connection, matter["id"], f"{cause}:{decided.track}", actor, dict(evidence))
         if flagged:

@@ -27,6 +27,7 @@ from app import (
     directories,
     incidents,
     intake,
+    jurisdiction,
     law,
     merchants,
     policy,
@@ -38,10 +39,11 @@ from app import (
 from app.calendar import Calendar, local_day
 from app.codes import region_name
 from app.complainants import Linked
-from app.database import Connection, Database, to_array
+from app.database import Connection, Database, to_array, to_json
 from app.identity import new_id
 from app.incidents import Assigned
 from app.intake import Complaint, Letter, Receipt
+from app.jurisdiction import Jurisdiction
 from app.merchants import Resolved
 from app.policy import Decided, Facts, Policy
 from app.privacy import Vault
@@ -78,6 +80,7 @@ class House:
     merchant_scorecard: Scorecard
     incident_scorecard: Scorecard
     brands_from: datetime | None = None
+    platforms: directories.Platforms = field(default_factory=directories.Platforms)
 
     @classmethod
     async def open(cls, settings: Settings, database: Database, vault: Vault) -> "House":
@@ -109,6 +112,7 @@ class House:
             self.policies = await policy.load(connection, self.policies)
             self.reader.frequencies = await load_frequencies(connection)
             self.reader.code_map = await codes.load_map(connection)
+            self.platforms = await directories.load_platforms(connection)
             self.brands_from = await load_brands(connection, self.reader.brands, self.brands_from)
             self.scale = await complainants.load_scale(connection, self.scale.parameters)
 
@@ -226,6 +230,9 @@ class _Matter:
     id: uuid.UUID
     sequence: int
     lane: str
+    # Who is competent; None for what is neither complaint nor report. district: the matter's, the deployment's own where nobody said.
+    place: Jurisdiction | None
+    district: str
     original: Any = None
     incident: Assigned | None = None
     around: incidents.Situation = field(default_factory=incidents.Situation)
@@ -254,13 +261,13 @@ async def _triage(house: House, connection: Connection, read: ReadLetter, now: d
     resolved = await merchants.resolve(connection, read.merchants, house.merchant_scorecard) if read.merchants else []
     merchant_id = resolved[0].merchant_id if resolved else None
     features = incidents.features(read, merchant_id)
-    earlier = await _earlier(connection, filer, letter)
+    earlier = await _earlier(connection, filer, letter, now)
     odr = await directories.odr_status(connection, resolved[0].usccs, local_day(now)) if resolved else directories.OdrStatus(None)
 
-    matters = [_Matter(new_id(), n, lane) for n, lane in enumerate(read.lanes, 1)]
+    matters = [_Matter(new_id(), n, lane, *_placed(house, read, lane)) for n, lane in enumerate(read.lanes, 1)]
     policies = house.policies
-    current = policy.in_force(policies, local_day(now), read.district or house.settings.jurisdiction)
     first: _Matter = matters[0]
+    current = policy.in_force(policies, local_day(now), first.district)
     for matter in matters:
         matter.original = _copied(read, merchant_id, earlier, matter.lane)
         if matter.original is not None:
@@ -281,19 +288,20 @@ async def _triage(house: House, connection: Connection, read: ReadLetter, now: d
             )
         incident_id = matter.incident.incident_id if matter.incident else matter.original and matter.original["incident_id"]
         if incident_id and matter.lane == "complaint":
-            matter.around = await _around(connection, matter, incident_id, read.district, earlier, current.thresholds)
+            matter.around = await _around(connection, matter, incident_id, matter.district, earlier, current.thresholds)
         matter.facts = _facts(matter, read, odr, earlier)
         matter.findings = _findings(matter, read, earlier, linked, merchant_id) + _limits(house, matter, letter)
-        matter.decided = policy.decide(current, matter.facts)
+        matter.decided = _at_the_desk(matter, policy.decide(current, matter.facts), read)
 
     rows = _rows(house, read, matters, linked, resolved, current, now)
     await cases.open_matters(connection, rows)
+    for matter in matters:
+        if matter.original is not None and matter.lane == "complaint" and _received_first(letter, matter.original):
+            await _tell_later_one(connection, matter, letter)
     live = [m for m in matters if not letter.history and m.original is None and m.decided and m.decided.track != "none"]
     # The first to end of each.
     running = {c["matter_id"]: c for c in sorted(rows["clock"], key=lambda c: c["due_at"], reverse=True)}
-    await work.enqueue(
-        connection, [_work_item(m, read, running.get(m.id), house.settings.jurisdiction) for m in live if _needs_person(m, read)]
-    )
+    await work.enqueue(connection, [_work_item(m, read, running.get(m.id)) for m in live if _needs_person(m, read)])
     if not letter.history:
         await deliveries.announce(
             connection,
@@ -317,11 +325,36 @@ async def _triage(house: House, connection: Connection, read: ReadLetter, now: d
     )  # fmt: skip
 
 
-async def _earlier(connection: Connection, filer: Linked | None, letter: Letter) -> list[Any]:
+def _placed(house: House, read: ReadLetter, lane: str) -> tuple[Jurisdiction | None, str]:
+    """(who is competent, the matter's district)."""
+    home = house.settings.jurisdiction
+    place = jurisdiction.find(read, lane, house.platforms, home, local_day(read.letter.received_at))
+    return place, (place.district if place else read.district) or home
+
+
+def _at_the_desk(matter: _Matter, decided: Decided, read: ReadLetter) -> Decided:
+    """What another bureau is competent for stays with the intake desk, whose track the policy's proposal is told beside. An emergency
+    waits for nobody."""
+    if (
+        matter.place is None
+        or matter.place.outside is None
+        or decided.track not in ("t1", "t2", "t3", "clue")
+        or read.letter.history
+    ):
+        return decided
+    return replace(decided, track="intake", rule=jurisdiction.OUTSIDE, gates=[], left=[], alternative=decided.track)
+
+
+async def _earlier(connection: Connection, filer: Linked | None, letter: Letter, now: datetime) -> list[Any]:
+    """The person's other matters: also those received after this letter, where it came late."""
+    until = letter.event_at if letter.history else now
     if filer is None or not filer.known:
         return []
     return await cases.earlier(
-        connection, filer.complainant_id, letter.event_at - timedelta(days=_REPEAT_DAYS), letter.event_at + timedelta(days=1)
+        connection,
+        filer.complainant_id,
+        letter.event_at - timedelta(days=_REPEAT_DAYS),
+        max(letter.event_at + timedelta(days=1), until),
     )
 
 
@@ -351,6 +384,8 @@ def _copied(read: ReadLetter, merchant_id: uuid.UUID | None, earlier: Sequence[A
     for e in earlier:
         if e["lane"] != lane or (e["state"] == "history") != letter.history:
             continue  # history is nobody's work: a live letter must never wait for it
+        if jurisdiction.of_council(e) and letter.channel != e["channel"]:
+            continue  # what the consumer council handled is a person's to judge: 16(2)
         if abs(letter.event_at - e["received_at"]) > timedelta(days=_COPY_DAYS):
             continue
         said = {
@@ -365,6 +400,40 @@ def _copied(read: ReadLetter, merchant_id: uuid.UUID | None, earlier: Sequence[A
         if _cosine(read.terms, e) >= (_COPY_COSINE / 2 if same_order else _COPY_COSINE):
             return e
     return None
+
+
+def _received_first(letter: Letter, original: Any) -> bool:
+    """A letter that came here late: who was first is told by receipt, not by arrival."""
+    return not letter.history and letter.received_at < original["received_at"]
+
+
+async def _tell_later_one(connection: Connection, matter: _Matter, letter: Letter) -> None:
+    """Whoever works on the original sees that another receipt was before it (Art. 14): a person says who handles it, and from when the
+    term counts."""
+    told = {
+        "copy": str(matter.id), "received_at": letter.received_at.isoformat(),
+        "original_received_at": matter.original["received_at"].isoformat(), "districts": [matter.district, matter.original["district"]],
+    }  # fmt: skip
+    await connection.execute(
+        "INSERT INTO finding (id, matter_id, code, evidence) VALUES ($1, $2, 'earlier_receipt', $3)", new_id(), matter.original["id"], to_json(told)
+    )  # fmt: skip
+    await work.flag(connection, matter.original["id"], "earlier_receipt", "triage", told)
+
+
+def _with_council(read: ReadLetter, merchant_id: uuid.UUID | None, other: Any, lane: str) -> bool:
+    """Whether an earlier matter is the same dispute with the consumer council."""
+    if (
+        lane != "complaint"
+        or other["lane"] != lane
+        or not jurisdiction.of_council(other)
+        or read.letter.channel == other["channel"]
+    ):
+        return False
+    if merchant_id and other["merchant_id"] and other["merchant_id"] != merchant_id:
+        return False
+    same_order = other["order_token"] is not None and other["order_token"] == read.order_token
+    alike = _cosine(read.terms, other) >= (_COPY_COSINE / 2 if same_order else _COPY_COSINE)
+    return alike or (merchant_id is not None and _is_same_dispute(read, other))
 
 
 def _cosine(terms: Mapping[int, float], other: Any) -> float:
@@ -390,6 +459,18 @@ def _findings(
             original=str(matter.original["id"]),
             cosine=round(_cosine(read.terms, matter.original), 3),
         )
+        if matter.lane == "complaint" and _received_first(read.letter, matter.original):
+            say(
+                "earlier_receipt", original=str(matter.original["id"]), received_at=read.letter.received_at.isoformat(),
+                original_received_at=matter.original["received_at"].isoformat(), districts=[matter.district, matter.original["district"]],
+            )  # fmt: skip
+    council = [e for e in earlier if _with_council(read, merchant_id, e, matter.lane)]
+    if matter.original is None and council:
+        found_at = council[0]
+        say(
+            "handled_by_council", earlier=str(found_at["id"]), received_at=found_at["received_at"].isoformat(),
+            closed=found_at["closed_at"] is not None, cosine=round(_cosine(read.terms, found_at), 3),
+        )  # fmt: skip
     same = [e for e in earlier if merchant_id is not None and e["merchant_id"] == merchant_id and e["lane"] == matter.lane]
     closed = [e for e in same if e["closed_at"] is not None and _is_same_dispute(read, e)]
     if matter.original is None and closed:
@@ -482,12 +563,12 @@ def priority(facts: Facts, track: str) -> int:
     return min(4 * (track == "emergency") + 2 * (facts.harm in ("medium", "high")) + facts.safety_signal + facts.vulnerable, 6)
 
 
-def _work_item(matter: _Matter, read: ReadLetter, clock: Mapping[str, Any] | None, home: str) -> dict[str, Any]:
+def _work_item(matter: _Matter, read: ReadLetter, clock: Mapping[str, Any] | None) -> dict[str, Any]:
     facts, decided = matter.facts, matter.decided
     assert facts is not None
     assert decided is not None
     return {
-        "matter_id": matter.id, "queue_id": decided.track, "district": read.district or home, "skill": None,
+        "matter_id": matter.id, "queue_id": decided.track, "district": matter.district, "skill": None,
         "priority": priority(facts, decided.track),
         "due_at": clock["due_at"] if clock else None, "received_at": read.letter.received_at,
     }  # fmt: skip
@@ -513,7 +594,7 @@ def _rows(
         rows["matter"].append(
             {
                 "id": matter.id, "letter_id": letter.id, "sequence": matter.sequence, "lane": matter.lane, "kind": reading.kind,
-                "kind_probability": reading.probability, "source": letter.source, "channel": letter.channel, "district": read.district or house.settings.jurisdiction,
+                "kind_probability": reading.probability, "source": letter.source, "channel": letter.channel, "district": matter.district,
                 "goods": reading.goods, "problem": reading.problem, "issues": list(reading.issues), "demands": list(reading.demands),
                 "amount_fen": read.amount_fen, "reading": stored_reading, "terms": to_array(read.terms),
                 "term_weights": to_array(read.terms.values()), "order_token": read.order_token,
@@ -541,13 +622,15 @@ def _rows(
             )  # fmt: skip
         if copy:
             copied = [
-                {
-                    "text": "与此前收到的投诉为同一事项，合并办理，不另行起算期限",
-                    "legal_basis": "《市场监督管理投诉举报处理办法》第十四条、第十六条第二项",
-                }
-            ]
+                jurisdiction.copied(
+                    matter.lane, matter.district, matter.original, accepted=matter.original["state"] not in cases.WAITING,
+                    earlier=_received_first(letter, matter.original),
+                )
+            ]  # fmt: skip
             decided = Decided("none", "R1", copied, [], None, "one_person")
-        reasons = [*decided.reasons, *_asides(letter, resolved, matter.lane)]
+        reasons = [*decided.reasons, *_asides(letter, matter)]
+        if decided.rule == jurisdiction.OUTSIDE:  # that it stays is told first
+            reasons = [*_asides(letter, matter), *decided.reasons]
         rows["decision"].append(
             {
                 "id": new_id(), "matter_id": matter.id, "kind": "initial", "decided_at": now, "actor": "triage", "track": track,
@@ -557,6 +640,7 @@ def _rows(
                     "incident": {"incident_id": matter.incident.incident_id, "joined": matter.incident.evidence["joined"]}
                     if matter.incident and "joined" in matter.incident.evidence else None,
                     "dangers": stored_reading["dangers"],
+                    **({"jurisdiction": matter.place.as_json()} if matter.place else {}),
                 },
                 "alternative": decided.alternative, "sign": decided.sign, "policy_hash": current.hash,
                 "law": calendar.law_of(received_on),
@@ -591,15 +675,14 @@ def _rows(
     return rows
 
 
-def _asides(letter: Letter, resolved: Sequence[Resolved], lane: str) -> list[Mapping[str, Any]]:
+def _asides(letter: Letter, matter: _Matter) -> list[Mapping[str, Any]]:
     """What bears on the matter whatever its track."""
     said: list[Mapping[str, Any]] = []
     if letter.history:
         text = "历史记录，只用于统计分析和关联，不起算期限、不派件"
         said.append({"text": text, "legal_basis": law.cite(law.ORDER_121, 38)})
-    if lane == "complaint" and resolved and resolved[0].written.platform:
-        text = "被投诉人为平台内经营者：由平台公示地址或者平台经营者住所地处理，未公示或者联系不上的由平台经营者住所地处理"
-        said.append({"text": text, "legal_basis": law.cite(law.ORDER_121, 13, 2)})
+    if matter.place is not None:
+        said += matter.place.said(matter.lane)
     return said
 
 

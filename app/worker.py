@@ -17,6 +17,7 @@ from app import (
     incidents,
     policy,
     portraits,
+    reconciling,
     redating,
     regrouping,
     rerouting,
@@ -126,6 +127,7 @@ async def hourly(house: House) -> None:
     await rerouting.follow_terms(house, datetime.now(UTC))
     await settling.draft_ends(house, datetime.now(UTC))
     await redating.catch_up(house, datetime.now(UTC))
+    await reconciling.follow_waiting(house, actor="worker")
     await nightly(house, datetime.now(UTC))
 
 
