@@ -265,9 +265,10 @@ async def _follow(house: House, connection: Connection, letter_id: uuid.UUID, ac
         return await _write(connection, row, Judgement("recorded"), len(states), matter, authority, story.runs[-1])
     base = await _base(connection, matter["id"])
     found = judge(story, matter["state"], base, followed=authority == "platform", moved=matter["authority"] == "platform")
-    await _apply(house, connection, matter, base, found, story, actor)
-    if found.verdict == "confirmed" and found.run is None and authority == "platform":
-        await _fill(connection, matter["id"], story.runs[-1], story.recovered_fen)
+    await _apply(house, connection, matter, base, found, actor)
+    if authority == "platform":
+        agreed = found.run or (story.runs[-1] if found.verdict == "confirmed" else None)
+        await _fill(connection, matter["id"], agreed, story.recovered_fen)
     ours = base.state if base else await connection.fetchval("SELECT state FROM matter WHERE id = $1", matter["id"])
     verdict = await _write(connection, row, found, len(states), matter, authority, story.runs[-1], ours=ours)
     if found.cause:
@@ -298,8 +299,7 @@ def _state_of(run: Run, lane: str) -> str:
 
 
 async def _apply(
-    house: House, connection: Connection, matter: Any, base: Base | None, found: Judgement, story: Story, actor: str,
-    *, act: str = "follow", signed_by: Sequence[str] = (),
+    house: House, connection: Connection, matter: Any, base: Base | None, found: Judgement, actor: str, *, act: str = "follow", signed_by: Sequence[str] = (),
 ) -> None:  # fmt: skip
     matter_id, run = matter["id"], found.run
     if run is None:
@@ -320,7 +320,6 @@ async def _apply(
         matter_id, run.as_of, state in cases.CLOSED, run.at,
     )  # fmt: skip
     await _run_clocks(house, connection, matter, state, run.at, actor, ours=base is not None and base.act != "reconcile")
-    await _fill(connection, matter_id, run, story.recovered_fen)
 
 
 async def _move(
@@ -384,14 +383,14 @@ async def _start(
         await clocks.start_clock(connection, new_id(), matter_id, due, at)
 
 
-async def _fill(connection: Connection, matter_id: uuid.UUID, run: Run, recovered_fen: int | None) -> None:
-    """Outcome and money for the reports. What a person wrote when he ended it stays."""
+async def _fill(connection: Connection, matter_id: uuid.UUID, run: Run | None, recovered_fen: int | None) -> None:
+    """Outcome and money for the reports. What a person wrote when he ended it stays. run None: what the platform says does not hold."""
     await connection.execute(
         "UPDATE matter SET outcome = CASE WHEN own.ended THEN outcome ELSE $2 END, "
         "recovered_fen = CASE WHEN own.finished THEN recovered_fen ELSE $3 END FROM ("
         "SELECT count(*) > 0 AS ended, count(*) FILTER (WHERE act = 'finish') > 0 AS finished FROM state_change "
         "WHERE matter_id = $1 AND authority = 'bureau' AND act = ANY($4)) own WHERE id = $1",
-        matter_id, run.outcome or _OUTCOMES.get(run.state), recovered_fen, ["finish", "agree", "terminate", "refuse", "withdraw"],
+        matter_id, run and (run.outcome or _OUTCOMES.get(run.state)), recovered_fen if run else None, ["finish", "agree", "terminate", "refuse", "withdraw"],
     )  # fmt: skip
 
 
@@ -408,7 +407,8 @@ async def _write(
     connection: Connection, row: Any, found: Judgement, seen: int, matter: Any = None, authority: str | None = None, theirs: Run | None = None,
     *, ours: str | None = None,
 ) -> str:  # fmt: skip
-    """A contradiction that a person settled, or that waits already, is none anew while both sides say the same."""
+    """A contradiction that a person settled, or that waits already, is none anew while both sides say the same. Once followed, both agree;
+    given is what was found."""
     told = theirs.state if theirs else None
     again = found.verdict == "contradiction" == row["verdict"] and (row["cause"], row["ours"], row["theirs"]) == (
         found.cause,
@@ -416,7 +416,8 @@ async def _write(
         told,
     )
     await connection.execute(
-        _WRITE, row["letter_id"], seen, matter["id"] if matter else None, found.verdict, found.cause, ours, told, authority,
+        _WRITE, row["letter_id"], seen, matter["id"] if matter else None, "confirmed" if found.verdict == "followed" else found.verdict,
+        found.cause, ours, told, authority,
         theirs.as_of if theirs else None, again,
     )  # fmt: skip
     return "confirmed" if again and row["held_at"] else found.verdict
@@ -493,7 +494,8 @@ async def resolve(
         if holds == "platform" and missing == 0:
             story = tell(await connection.fetch("SELECT * FROM platform_state WHERE letter_id = $1", letter_id))
             taken = Judgement("followed", run=story.runs[-1])
-            await _apply(house, connection, matter, None, taken, story, principal.subject, act="reconcile", signed_by=signers)
+            await _apply(house, connection, matter, None, taken, principal.subject, act="reconcile", signed_by=signers)
+            await _fill(connection, matter_id, story.runs[-1], story.recovered_fen)
         await audit.record(connection, principal.subject, f"reconcile_{holds}", "matter", [matter_id], lane=matter["lane"])
         state = await connection.fetchval("SELECT state FROM matter WHERE id = $1", matter_id)
     return {

@@ -129,7 +129,7 @@ reconciliation = Table(
     instant("held_at", nullable=True),
     Column("reason", Text),
     CheckConstraint(
-        "verdict IN ('waiting', 'confirmed', 'followed', 'behind', 'recorded', 'unplaced', 'unknown', 'contradiction')",
+        "verdict IN ('waiting', 'confirmed', 'behind', 'recorded', 'unplaced', 'unknown', 'contradiction')",
         name="verdict",
     ),
     CheckConstraint("held IN ('ours', 'platform')", name="held"),

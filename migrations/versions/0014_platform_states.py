@@ -60,7 +60,7 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), nullable=True),
         sa.CheckConstraint("held IN ('ours', 'platform')", name=op.f("ck_reconciliation_held")),
         sa.CheckConstraint(
-            "verdict IN ('waiting', 'confirmed', 'followed', 'behind', 'recorded', 'unplaced', 'unknown', 'contradiction')",
+            "verdict IN ('waiting', 'confirmed', 'behind', 'recorded', 'unplaced', 'unknown', 'contradiction')",
             name=op.f("ck_reconciliation_verdict"),
         ),
         sa.ForeignKeyConstraint(["letter_id"], ["letter.id"], name=op.f("fk_reconciliation_letter_id")),
