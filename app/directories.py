@@ -11,6 +11,8 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+from ahocorasick_rs import AhoCorasick, MatchKind
+
 from app import audit, sheets
 from app.codes import find_district, find_elsewhere, region_name, shipped
 from app.database import Connection
@@ -196,6 +198,8 @@ class Platforms:
                 self._by_name.setdefault(name, []).append(one)
             if e["code"]:
                 self._by_code.setdefault(e["code"], []).append(one)
+        self._names = [n for n in self._by_name if len(n) >= 2]
+        self._automaton = AhoCorasick(self._names, matchkind=MatchKind.LeftmostLongest)
 
     def find(self, on: date, *names: str | None, code: str | None = None) -> Platform | None:
         """The platform of that code or one of these names, as it is on the day."""
@@ -205,9 +209,11 @@ class Platforms:
 
     def named_in(self, text: str, on: date) -> Platform | None:
         """The platform a text speaks of, by the longest of its names."""
-        said = _plain(text)
-        found = [(len(n), p) for n, held in self._by_name.items() if len(n) >= 2 and n in said for p in held if p.holds(on)]
-        return max(found, key=lambda f: f[0], default=(0, None))[1]
+        if not self._names:
+            return None
+        found = {self._names[i] for i, _, _ in self._automaton.find_matches_as_indexes(_plain(text))}
+        known = [(len(n), p) for n in sorted(found) for p in self._by_name[n] if p.holds(on)]
+        return max(known, key=lambda f: f[0], default=(0, None))[1]
 
 
 def _plain(name: str) -> str:

@@ -8,9 +8,10 @@ are told beside it. Where only places of others count the matter stays with the 
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 from app import law
@@ -92,7 +93,7 @@ class Jurisdiction:
         if lane == "complaint" and self.alternatives and not self.uncertain and not self.outside:
             names = "、".join(dict.fromkeys(a.name for a in self.alternatives))
             text = f"{names}的市场监督管理部门也有处理权限的，由先收到投诉的部门处理"
-            found.append({"text": text, "legal_basis": law.cite(law.ORDER_121, 14)})
+            found.append({"text": text, "legal_basis": _cite(14)})
         return found
 
     def as_json(self) -> dict[str, Any]:
@@ -119,11 +120,14 @@ class _Place:
     sure: bool = True
 
 
-def find(read: ReadLetter, lane: str, platforms: Platforms, home: str, on: date) -> Jurisdiction | None:
-    """None for what is neither complaint nor report. home: the deployment's region code. on: the day of receipt."""
+def find(
+    read: ReadLetter, lane: str, platforms: Platforms, home: str, on: date, *, registered: Sequence[str] = ()
+) -> Jurisdiction | None:  # fmt: skip
+    """None for what is neither complaint nor report. home: the deployment's region code. on: the day of receipt. registered: districts in
+    which the register knows the respondent to trade; they count where there is one and the letter names no address."""
     if lane not in ("complaint", "report"):
         return None
-    letter = _Letter(read, platforms, on)
+    letter = _Letter(read, platforms, on, registered)
     places = list(_complained(letter) if lane == "complaint" else _reported(letter))
     presumed = _presumed(letter, lane)
     return _weigh([p for p in places if p.district], presumed, lane, home)
@@ -177,7 +181,8 @@ class _Letter:
     """A letter's places, each looked for at most once. seller: whom the letter is about; operator: the company that runs the
     platform, where it stands among the respondents."""
 
-    def __init__(self, read: ReadLetter, platforms: Platforms, on: date) -> None:
+    def __init__(self, read: ReadLetter, platforms: Platforms, on: date, registered: Sequence[str]) -> None:
+        self.registered = _whole(registered[0]) if len(set(registered)) == 1 else None
         self.body = read.letter.body
         self.said = read.reading.said
         self.reading = read.reading
@@ -252,6 +257,7 @@ def _name(code: str) -> str:
     return region_name(code) or code
 
 
+@lru_cache(maxsize=64)
 def _cite(article: int, paragraph: int | None = None) -> str:
     return law.cite(law.ORDER_121, article, paragraph)
 
@@ -328,6 +334,10 @@ def _at_its_place(letter: _Letter) -> Iterator[_Place]:
         else:
             found = True
             yield place
+    if not found and letter.registered:
+        found = True
+        text = f"被投诉人登记的经营地点在{_name(letter.registered)}，由该地的市场监督管理部门处理"
+        yield _Place(letter.registered, basis, text)
     for pattern, what in ((_ACTUAL, "实际经营地"), (_LICENSED, "登记住所")):
         if district := letter.spoken_place(pattern):
             yield _Place(district, basis, f"来件所述{what}在{_name(district)}，由该地的市场监督管理部门处理", False)
@@ -383,6 +393,9 @@ def _done_at(letter: _Letter) -> Iterator[_Place]:
             yield _Place(
                 district, basis, f"被举报人在{_name(district)}，按被举报行为发生地由该地的市场监督管理部门处理", bool(one.address)
             )
+    if letter.registered and not any(letter.address(r) for r in letter.respondents):
+        text = f"被举报人登记的经营地点在{_name(letter.registered)}，按被举报行为发生地由该地的市场监督管理部门处理"
+        yield _Place(letter.registered, basis, text, False)
     if named := letter.any_place():
         yield _Place(named, basis, f"来件所述地点在{_name(named)}，按被举报行为发生地由该地的市场监督管理部门处理", False)
 

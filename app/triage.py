@@ -264,7 +264,7 @@ async def _triage(house: House, connection: Connection, read: ReadLetter, now: d
     earlier = await _earlier(connection, filer, letter, now)
     odr = await directories.odr_status(connection, resolved[0].usccs, local_day(now)) if resolved else directories.OdrStatus(None)
 
-    matters = [_Matter(new_id(), n, lane, *_placed(house, read, lane)) for n, lane in enumerate(read.lanes, 1)]
+    matters = [_Matter(new_id(), n, lane, *_placed(house, read, lane, resolved)) for n, lane in enumerate(read.lanes, 1)]
     policies = house.policies
     first: _Matter = matters[0]
     current = policy.in_force(policies, local_day(now), first.district)
@@ -325,10 +325,11 @@ async def _triage(house: House, connection: Connection, read: ReadLetter, now: d
     )  # fmt: skip
 
 
-def _placed(house: House, read: ReadLetter, lane: str) -> tuple[Jurisdiction | None, str]:
+def _placed(house: House, read: ReadLetter, lane: str, resolved: Sequence[Resolved]) -> tuple[Jurisdiction | None, str]:
     """(who is competent, the matter's district)."""
     home = house.settings.jurisdiction
-    place = jurisdiction.find(read, lane, house.platforms, home, local_day(read.letter.received_at))
+    known = resolved[0].districts if resolved else ()
+    place = jurisdiction.find(read, lane, house.platforms, home, local_day(read.letter.received_at), registered=known)
     return place, (place.district if place else read.district) or home
 
 

@@ -82,6 +82,20 @@ def test_a_respondent_is_where_it_trades_or_is_registered(reader: Reader) -> Non
     assert "没有写明被投诉人的地址" in presumed.reason
 
 
+def test_the_register_knows_where_a_respondent_trades(reader: Reader) -> None:
+    letter = read(reader, "配的眼镜度数错了，要求退款", [{"name": "云栖眼镜"}])
+    found = jurisdiction.find(letter, "complaint", Platforms(), "42", DAY, registered=[HONGSHAN])
+    assert found is not None
+    assert said(found) == (HONGSHAN, "第十三条第一款", False)
+    assert "登记的经营地点" in found.reason
+    # A chain's shops are in several: which one is meant nobody said.
+    several = jurisdiction.find(letter, "complaint", Platforms(), "42", DAY, registered=[HONGSHAN, JIANGHAN])
+    assert several is not None
+    assert several.uncertain
+    stated = read(reader, "配的眼镜度数错了", [{"name": "云栖眼镜", "address": "武汉市江汉区云彩路1号"}])
+    assert jurisdiction.find(stated, "complaint", Platforms(), "42", DAY, registered=[HONGSHAN]).district == JIANGHAN  # type: ignore[union-attr]
+
+
 def test_a_seller_on_a_platform_by_its_published_address_or_the_platforms_domicile(reader: Reader) -> None:
     seller = {"name": "荆楚土货小铺", "platform": "楚购商城", "address": "武汉市武昌区紫阳路88号"}
     found = find(reader, "买的莲藕粉缺斤少两，要求退差价", seller, platforms=CHUGOU)
