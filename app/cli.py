@@ -681,9 +681,9 @@ def import_(
             f"{done.rows} rows: {done.received} received, {done.known} known already, {done.triaged} triaged, "
             f"{len(done.rejected)} rejected, {len(done.conflicts)} in conflict with what was received before"
         )
-        if done.told or done.unknown:
+        if done.as_of and (done.told or done.unknown):
             console.print(
-                f"  states as of {done.as_of:%Y-%m-%d %H:%M}: {done.told} told anew, {done.reconciled} reconciled, {done.confirmed} confirmed, "
+                f"  states as of {done.as_of.astimezone(SHANGHAI):%Y-%m-%d %H:%M}: {done.told} told anew, {done.reconciled} reconciled, {done.confirmed} confirmed, "
                 f"{done.contradictions} contradictions (GET /v1/reconciliations), {done.unplaced} of a procedure the letter has none of, "
                 f"{sum(done.unknown.values())} with unknown values",
                 soft_wrap=True,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app import directories, intake, jurisdiction, triage, work
+from app import cases, correcting, directories, intake, jurisdiction, rerouting, triage, work
 from app.codes import find_elsewhere, region_name
 from app.directories import Platforms
 from app.identity import Principal
@@ -327,6 +327,17 @@ async def test_platforms_are_a_directory(house: House, tmp_path: Path) -> None:
     assert two["clocks"] == {"complaint.accept"}
     assert two["evidence"]["jurisdiction"]["outside"] == HANGZHOU
     assert "第十六条第一项" in two["reasons"][0]["legal_basis"]
+    # However it is read later and however its incident grows: it is told, and stays where it can be dispatched.
+    person = Principal("desk", True, frozenset({"intake"}), ("42",), (), ())
+    lanes = ("complaint", "report", "other")
+    again = await correcting.correct_reading(house, two["id"], person, correcting.Correction(problem="合同"), lanes=lanes)
+    assert again["track"] == "intake"
+    async with house.database.transaction() as connection:
+        grown = {"incident_harm": "high", "incident_people": 40}
+        row = await cases.hold(connection, two["id"])
+        assert await rerouting.decide_anew(house, connection, row, grown, cause="incident_grew", evidence={}, now=NOW)
+    after = await matter(house, two["letter_id"])
+    assert (after["track"], after["queue_id"], after["flags"]) == ("intake", "intake", ["incident_grew:t3"])
     # History is filed, not sent anywhere.
     old = await arrive(
         house,
@@ -415,8 +426,6 @@ async def test_what_the_consumer_council_handled_is_a_persons_to_judge(house: Ho
     assert ours["clocks"] == {"complaint.accept"}
     assert ours["findings"]["handled_by_council"]["earlier"] == str(council["id"])
     async with house.database.connection() as connection:
-        from app import cases
-
         (found,) = await cases.read_matters(connection, ours["letter_id"], now=NOW, lights=house.calendar)
     basis = {f["code"]: f["legal_basis"] for f in found["findings"]}["handled_by_council"]
     assert basis.endswith("第十六条第二项")
