@@ -17,11 +17,11 @@ STATE_LABELS = {
     "mediating": "调解中", "appraising": "鉴定检测中", "suspended": "中止调解", "agreed": "达成协议", "terminated": "终止调解",
     "not_accepted": "不予受理", "withdrawn": "已撤回", "verifying": "核查中", "verified": "已核查", "case_opened": "已立案",
     "case_decided": "案件已处理", "case_not_opened": "不予立案", "transferred": "已移送", "not_handled_again": "不再另行处理", "registered": "已登记", "answered": "已答复",
-    "merged": "与此前投诉合并办理", "history": "历史记录", "archived": "已归档", "received": "已收到", "human": "人工登记中",
+    "merged": "与此前投诉合并办理", "history": "历史记录", "archived": "已归档", "ended": "平台已办结", "received": "已收到", "human": "人工登记中",
 }  # fmt: skip
 CLOSED = frozenset({
     "agreed", "terminated", "not_accepted", "withdrawn", "verified", "case_decided", "case_not_opened", "transferred", "not_handled_again",
-    "answered", "merged", "history", "archived",
+    "answered", "merged", "history", "archived", "ended",
 })  # fmt: skip
 
 # The source of a matter that the bureau itself found: no portal's, so none is shown it, and nobody reported it.

@@ -16,7 +16,7 @@ from app.errors import Conflict, NotFound
 _FINDING_BASIS: dict[str, tuple[tuple[int, int | None, int | None], ...]] = {
     "R1": ((14, None, None), (16, None, 2)), "R2": ((16, None, 2), (26, None, None)), "R4": ((17, 1, 1), (17, 1, 5)), "R5": ((35, 2, None),),
     "R6": ((35, 2, None),), "R7": ((17, 1, 4),), "R8": ((17, 1, 2),), "serial_wording": ((17, 1, 5),), "time_bar": ((16, None, 4),),
-    "ART17": ((17, 1, None),), "council_handles": ((16, None, 2),), "factor17_review": ((17, 1, None),), "unusual_quantity": ((17, 1, None), (17, 1, 1)),
+    "ART17": ((17, 1, None),), "earlier_receipt": ((14, None, None),), "handled_by_council": ((16, None, 2),), "factor17_review": ((17, 1, None),), "unusual_quantity": ((17, 1, None), (17, 1, 1)),
 }  # fmt: skip
 
 
@@ -213,7 +213,7 @@ async def copy_as_report(
 _EARLIER = """
 WITH own AS MATERIALIZED (
   SELECT m.id, m.letter_id, m.merchant_id, m.issues, m.goods, m.problem, m.outcome, m.terms, m.term_weights, m.received_at, m.event_at, m.closed_at, m.source,
-         m.channel, m.order_token, m.product_token, m.lot_token, m.event_on, m.amount_fen, m.state, m.lane
+         m.channel, m.district, m.order_token, m.product_token, m.lot_token, m.event_on, m.amount_fen, m.state, m.lane
   FROM complainant_membership cm
   JOIN party p ON p.record_id = cm.record_id AND p.role IN ('filer', 'principal')
   JOIN matter m ON m.id = p.matter_id

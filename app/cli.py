@@ -617,7 +617,7 @@ def import_directory(
     complete: Annotated[bool, typer.Option("--complete", help="What this source told before and the file lacks has ended")] = False,
     problems: Annotated[Path | None, typer.Option(help="Write what could not be taken to this CSV: line, field, message")] = None,
 ) -> None:  # fmt: skip
-    """Loads a directory of ODR enterprises, mediation bodies, service stations, departments or bureaux. Twice is once; what differs ends the
+    """Loads a directory of ODR enterprises, mediation bodies, service stations, departments, bureaux or platforms. Twice is once; what differs ends the
     day before and begins anew."""
 
     async def run(house: House) -> None:
@@ -650,9 +650,13 @@ def import_(
     received_on: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="For rows that carry no time of receipt")
     ] = None,
+    as_of: Annotated[
+        datetime | None, typer.Option(help="When the export was made, in Asia/Shanghai; default: when the file was written")
+    ] = None,
     rejected: Annotated[Path | None, typer.Option(help="Write rejected rows' numbers and reasons to this CSV")] = None,
 ) -> None:
-    """Imports an export: 12315 headers as they are, a 12345 sheet, or any table with a mapping. Twice is once."""
+    """Imports an export: 12315 headers as they are, a 12345 sheet, or any table with a mapping. Twice is once; what the status columns of
+    a row received before say is reconciled."""
     if as_ not in (None, "history", "live"):
         raise typer.BadParameter("--as takes history or live")
     chosen: importers.ColumnMapping | None = None
@@ -671,11 +675,21 @@ def import_(
             done = await importing.import_file(
                 house, file, source=name, mapping=chosen, as_history=None if as_ is None else as_ == "history",
                 received_on=received_on.date() if received_on else None, actor=f"import:{name}", progress=bars,
+                as_of=as_of and (as_of if as_of.tzinfo else as_of.replace(tzinfo=SHANGHAI)),
             )  # fmt: skip
         console.print(
             f"{done.rows} rows: {done.received} received, {done.known} known already, {done.triaged} triaged, "
             f"{len(done.rejected)} rejected, {len(done.conflicts)} in conflict with what was received before"
         )
+        if done.as_of and (done.told or done.unknown):
+            console.print(
+                f"  states as of {done.as_of.astimezone(SHANGHAI):%Y-%m-%d %H:%M}: {done.told} told anew, {done.reconciled} reconciled, {done.confirmed} confirmed, "
+                f"{done.contradictions} contradictions (GET /v1/reconciliations), {done.unplaced} of a procedure the letter has none of, "
+                f"{sum(done.unknown.values())} with unknown values",
+                soft_wrap=True,
+            )
+        for (column, value), count in done.unknown.most_common(20):
+            console.print(f"  unknown {column}: {value[:20]!r} ({count})", soft_wrap=True)
         problems = [(n, "rejected", r) for n, r in done.rejected] + [(n, "conflict", r) for n, r in done.conflicts]
         for number, kind, reason in sorted(problems)[:20]:
             console.print(f"  row {number} {kind}: {reason}", soft_wrap=True)

@@ -161,8 +161,13 @@ def common_region(codes: Collection[str]) -> str:
     return next((first[:n] for n in (6, 4, 2) if first[:n] == last[:n]), "")
 
 
+def is_district(code: str) -> bool:
+    """Whether it names a county or district, not a city, a province or a deployment."""
+    return len(code) == 6 and not code.endswith("00")
+
+
 def region_name(code: str | None) -> str | None:
-    """武汉市武昌区 for 420106."""
+    """武汉市武昌区 for 420106; with its province where it is another than ours: 浙江省杭州市余杭区."""
     if code is None:
         return None
     known = _gazetteer().names
@@ -170,7 +175,7 @@ def region_name(code: str | None) -> str | None:
     if name and len(code) == 6 and not code.endswith("00"):
         city = known.get(code[:4] + "00", "")
         return name if city == "省直辖县级行政区划" else city + name
-    return name
+    return name or elsewhere_name(code)
 
 
 @lru_cache(maxsize=50_000)
@@ -191,3 +196,105 @@ def find_district(*texts: str) -> str | None:
         if district or city:
             return district or city
     return None
+
+
+# -- outside: the places of other provinces, only to see that they are no place of ours
+
+
+@dataclass(frozen=True, slots=True)
+class _Country:
+    """Names as they are now. provinces: two digits -> name; shorts: the same without 省; cities: four digits -> name; counties: the city's
+    four -> six -> name. openings: the first two characters of all that an address may begin with."""
+
+    provinces: dict[str, str]
+    shorts: dict[str, str]
+    cities: dict[str, str]
+    counties: dict[str, dict[str, str]]
+    openings: frozenset[str]
+
+
+_SPELL = re.compile(r"(?:\[(\d*)-(\d*)\])?([^\[]+)")
+_RANK = re.compile(r"(?:维吾尔|壮族|回族|省|市|特别行政区|自治区)+$")
+# As the table has them in the other script.
+_SIMPLIFIED = {"81": "香港特别行政区", "82": "澳门特别行政区"}
+
+
+@lru_cache(maxsize=1)
+def _country() -> _Country:
+    """GB/T 2260 as python-stdnum carries it; a name with a last year is one of the past. Our own province is in regions.json."""
+    provinces: dict[str, str] = {}
+    cities: dict[str, str] = {}
+    counties: dict[str, dict[str, str]] = {}
+    province = ""
+    for line in (files("stdnum.cn") / "loc.dat").read_text("utf-8").splitlines():
+        found = re.fullmatch(r'(\s*)(\d+) \w+="(.*)"', line)
+        if found is None:
+            continue
+        names = [name.strip() for _, last, name in _SPELL.findall(found[3]) if not last]
+        if not names:
+            continue
+        if not found[1]:
+            province = found[2]
+            provinces[province] = _SIMPLIFIED.get(province, names[-1])
+        elif found[2].endswith("00") and found[2] != "0000" and names[-1].endswith(("市", "州", "盟", "地区")):
+            cities[province + found[2][:2]] = names[-1]
+        elif not found[2].endswith("00") and names[-1] not in ("市辖区", "县", "市区"):
+            counties.setdefault(province + found[2][:2], {})[province + found[2]] = names[-1]
+    own = str(shipped("regions")["province"]["code"])
+    provinces.pop(own)
+    cities = {c: n for c, n in cities.items() if not c.startswith(own)}
+    counties = {c: n for c, n in counties.items() if not c.startswith(own)}
+    openings = frozenset(
+        n[:2] for n in (*provinces.values(), *cities.values(), *(n for held in counties.values() for n in held.values()))
+    )
+    return _Country(provinces, {c: _RANK.sub("", n) for c, n in provinces.items()}, cities, counties, openings)
+
+
+def elsewhere_name(code: str) -> str | None:
+    """浙江省杭州市余杭区 for 330110; None for a code that is none of another province."""
+    country = _country()
+    province = country.provinces.get(code[:2])
+    digits = code.rstrip("0").ljust(2, "0") if len(code) == 6 else code
+    if province is None or len(code) not in (2, 4, 6):
+        return None
+    if len(digits) <= 2:
+        return province
+    city = country.cities.get(code[:4], "")
+    if len(digits) <= 4 and len(code) != 6:
+        return province + city if city else None
+    if code.endswith("00"):
+        return province + city if city else None
+    county = country.counties.get(code[:4], {}).get(code)
+    return province + city + county if county else None
+
+
+@lru_cache(maxsize=20_000)
+def find_elsewhere(address: str) -> str | None:
+    """The code of another province's place that an address begins with: 浙江省杭州市余杭区文一西路 is 330110. Only what stands at its
+    beginning and in full counts: 北京路, 南京东路 and 广州大酒店 are names of ours."""
+    country = _country()
+    text = address.strip()[:80].removeprefix("中华人民共和国").removeprefix("中国").lstrip()
+    if text[:2] not in country.openings:
+        return None
+    province = next((c for c, name in country.provinces.items() if text.startswith(name)), None)
+    if province is not None:
+        text = text[len(country.provinces[province]) :].lstrip()
+    else:
+        for code, short in country.shorts.items():
+            rest = text.removeprefix(short).lstrip()
+            if rest != text and _begins_with(rest, {c: n for c, n in country.cities.items() if c.startswith(code)}):
+                province, text = code, rest
+                break
+    city = _begins_with(text, {c: n for c, n in country.cities.items() if province is None or c.startswith(province)})
+    if city is not None:
+        text = text[len(country.cities[city]) :]
+    elif province is None:
+        return None
+    near = {c: n for four, held in country.counties.items() if four.startswith(city or province or "") for c, n in held.items()}
+    county = _begins_with(text.lstrip(), near)
+    return county or (city + "00" if city else f"{province}0000")
+
+
+def _begins_with(text: str, names: Mapping[str, str]) -> str | None:
+    """The code of the longest name the text begins with."""
+    return max((c for c, n in names.items() if text.startswith(n)), key=lambda c: len(names[c]), default=None)

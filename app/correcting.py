@@ -24,6 +24,7 @@ from app import (
     incidents,
     intake,
     joint,
+    jurisdiction,
     law,
     merchants,
     policy,
@@ -245,6 +246,9 @@ async def _decide_again(
     )  # fmt: skip
     current = house.policy_at(matter["district"], now)
     decided = policy.decide(current, facts)
+    if last and last.rule == jurisdiction.OUTSIDE and lane == matter["lane"] and decided.track != "emergency":
+        # However it is read, it is another bureau's: the desk's to send there.
+        decided = replace(decided, track="intake", rule=jurisdiction.OUTSIDE, gates=[], left=[], alternative=decided.track)
     if matter["history"] or matter["copy_of"] is not None:
         decided = replace(decided, track="none")
     track = decided.track
@@ -255,7 +259,7 @@ async def _decide_again(
             "dangers": after["dangers"], "signals": after["signals"],
             "corrected": {"kind": kind, "goods": after["goods"], "problem": after["problem"]},
         },
-        law=last.law if last else calendar.law_of(local_day(matter["received_at"])), parameters=reading.get("versions", {}),
+        rules=last.law if last else calendar.law_of(local_day(matter["received_at"])), parameters=reading.get("versions", {}),
         actor=principal.subject, now=now, reading=reading,
     )  # fmt: skip
     if (

@@ -30,7 +30,7 @@ from app.privacy import Vault
 KINDS = (
     "emergency.raised", "emergency.waiting", "emergency.acknowledged", "matter.triaged", "matter.accepted", "matter.finished", "matter.withdrawn",
     "matter.reading_corrected", "matter.due_changed", "matter.joint_proposed", "matter.joint_joined", "matter.joint_left", "matter.joint_ended",
-    "matter.handed_over", "matter.handover_changed",
+    "matter.handed_over", "matter.handover_changed", "matter.reconciled",
 )  # fmt: skip
 LANES = ("complaint", "report", "other")
 # Seconds until the next attempt; after the last one a person re-drives the delivery or not.

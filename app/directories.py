@@ -1,4 +1,5 @@
-"""Who can take a complaint besides the desk: ODR enterprises, mediation bodies, service stations, other departments, the bureaux.
+"""Who can take a complaint besides the desk: ODR enterprises, mediation bodies, service stations, other departments, the bureaux; and
+the platforms, whose domicile says which bureau is competent.
 
 A directory is a sheet that somebody keeps elsewhere and sends now and then. Each of its entries is kept as it was from a day to a day: what
 changed ends the day before and begins anew, so an old matter is read with the directory of its time.
@@ -10,8 +11,10 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+from ahocorasick_rs import AhoCorasick, MatchKind
+
 from app import audit, sheets
-from app.codes import find_district, region_name, shipped
+from app.codes import find_district, find_elsewhere, region_name, shipped
 from app.database import Connection
 from app.errors import NotFound
 from app.sheets import Problem, Row
@@ -79,6 +82,21 @@ DIRECTORIES: Mapping[str, Directory] = {
     ),
     "bureau": Directory(
         "市场监督管理部门", "organisation", {**_ORGANISATION, "word": ("word", "机关代字", "文号代字", "代字"), **_VALIDITY},
+        ("name", "district"),
+    ),
+    # Whose domicile is competent where an in-platform seller publishes no address (Art. 13(2)): all over the country.
+    "platform": Directory(
+        "电子商务平台", "organisation",
+        {
+            "code": ("code", "统一社会信用代码", "社会信用代码", "信用代码", "uscc"),
+            "name": ("name", "平台名称", "名称"),
+            "aliases": ("aliases", "别名", "其他名称", "简称"),
+            "operator": ("operator", "经营者名称", "平台经营者", "运营企业", "企业名称"),
+            "district": ("district", "住所地", "住所地区划", "区划", "行政区划"),
+            "address": ("address", "住所", "地址", "注册地址"),
+            "phone": ("phone", "电话", "联系电话"),
+            **_VALIDITY,
+        },
         ("name", "district"),
     ),
 }  # fmt: skip
@@ -150,6 +168,65 @@ async def find_bureau(connection: Connection, district: str, on: date) -> dict[s
         district, on,
     )  # fmt: skip
     return dict(row) if row else None
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """district: of its operator's domicile, without trailing zeros."""
+
+    name: str
+    operator: str | None
+    district: str
+    first: date
+    last: date | None
+    names: tuple[str, ...]
+
+    def holds(self, on: date) -> bool:
+        return self.first <= on and (self.last is None or self.last >= on)
+
+
+class Platforms:
+    """The directory of platforms in memory: small, and asked for every letter."""
+
+    def __init__(self, entries: Sequence[Mapping[str, Any]] = ()) -> None:
+        self._by_name: dict[str, list[Platform]] = {}
+        self._by_code: dict[str, list[Platform]] = {}
+        for e in entries:
+            names = tuple(dict.fromkeys(_plain(n) for n in (e["name"], *(e["aliases"] or ()), e["operator"] or "") if n))
+            one = Platform(e["name"], e["operator"], e["district"], e["valid_from"], e["valid_to"], names)
+            for name in names:
+                self._by_name.setdefault(name, []).append(one)
+            if e["code"]:
+                self._by_code.setdefault(e["code"], []).append(one)
+        self._names = [n for n in self._by_name if len(n) >= 2]
+        self._automaton = AhoCorasick(self._names, matchkind=MatchKind.LeftmostLongest)
+
+    def find(self, on: date, *names: str | None, code: str | None = None) -> Platform | None:
+        """The platform of that code or one of these names, as it is on the day."""
+        found = [p for p in self._by_code.get(code or "", ()) if p.holds(on)]
+        found += [p for n in names if n for p in self._by_name.get(_plain(n), ()) if p.holds(on)]
+        return found[0] if found else None
+
+    def named_in(self, text: str, on: date) -> Platform | None:
+        """The platform a text speaks of, by the longest of its names."""
+        if not self._names:
+            return None
+        found = {self._names[i] for i, _, _ in self._automaton.find_matches_as_indexes(_plain(text))}
+        known = [(len(n), p) for n in sorted(found) for p in self._by_name[n] if p.holds(on)]
+        return max(known, key=lambda f: f[0], default=(0, None))[1]
+
+
+def _plain(name: str) -> str:
+    return "".join(name.split()).lower().removesuffix("平台").removesuffix("app")
+
+
+async def load_platforms(connection: Connection) -> Platforms:
+    return Platforms(
+        await connection.fetch(
+            "SELECT code, name, aliases, operator, district, valid_from, valid_to FROM organisation WHERE kind = 'platform' "
+            "ORDER BY valid_from DESC, key"
+        )
+    )
 
 
 def sheet(kind: str, rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[Any]]]:
@@ -274,7 +351,7 @@ def _entry(directory: Directory, row: Row) -> _Entry | None:
                 content[name] = _place(row)
             case "reply_rate" | "success_rate":
                 content[name] = row.share(name)
-            case "matters":
+            case "matters" | "aliases":
                 content[name] = list(row.parts(name))
             case _:
                 content[name] = row.text(name) or None
@@ -299,7 +376,7 @@ def _place(row: Row) -> str | None:
     text = row.text("district")
     if not text:
         return None
-    code = _trimmed(text) if text.isascii() and text.isdigit() else find_district(text)
+    code = _trimmed(text) if text.isascii() and text.isdigit() else find_elsewhere(text) or find_district(text)
     province = shipped("regions")["province"]
     if code is None and text in (province["name"], "全省"):
         code = province["code"]

@@ -205,7 +205,7 @@ async def _follow(
         return "noted"
     if said.result == "already_handled" and handover["kind"] == "consumer_council":
         # A ground of Art. 16(2) is a person's to find; here is what for.
-        await _find(connection, matter["id"], "council_handles", handover, said)
+        await _find(connection, matter["id"], "handled_by_council", handover, said)
     if handover["act"] in _WORKS and said.state == "done":
         return await _draft_end(connection, matter, handover, said, actor, now)
     if handover["act"] in _WORKS:

@@ -58,6 +58,45 @@ _FIELDS = frozenset(
 )
 
 
+# What another system may say of a letter. waiting: not decided on yet; ended: closed there, however.
+STATES = frozenset(
+    {"waiting", "accepted", "agreed", "terminated", "withdrawn", "not_accepted", "case_opened", "case_not_opened", "ended"}
+)
+_SUMS = ("recovered", "fine", "confiscated")
+_STATUS_ROLES = ("as_of", "accepted_at", "ended_at", "handler", "kept", *(f"{name}_yuan" for name in _SUMS))
+
+
+@dataclass(frozen=True, slots=True)
+class StatusMapping:
+    """Columns that say what became of a letter there. authority: platform (its word is followed) or partner (it is only compared).
+    columns: role -> their columns. values: column -> value -> (state, outcome)."""
+
+    authority: str
+    columns: Mapping[str, tuple[str, ...]]
+    values: Mapping[str, Mapping[str, tuple[str, str | None]]]
+
+    @property
+    def all_columns(self) -> frozenset[str]:
+        return frozenset(self.values) | {c for cs in self.columns.values() for c in cs}
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What one row says. state: None where nothing of it is known, or its columns contradict each other. as_of: the row's own time.
+    Sums in fen. unknown: (column, value) that the mapping does not know. columns: as they are."""
+
+    authority: str
+    state: str | None
+    outcome: str | None
+    as_of: datetime | None
+    accepted_at: datetime | None
+    ended_at: datetime | None
+    sums: Mapping[str, int | None]
+    handler: str | None
+    unknown: tuple[tuple[str, str], ...]
+    columns: Mapping[str, str]
+
+
 @dataclass(frozen=True)
 class ColumnMapping:
     """fields: ours -> their columns, joined where several hold something (text) or the first that does (else)."""
@@ -67,16 +106,19 @@ class ColumnMapping:
     fields: Mapping[str, tuple[str, ...]]
     values: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
     constants: Mapping[str, str] = field(default_factory=dict)
+    status: StatusMapping | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """number: of the row in the file, the header being 1. body None: rejected for reasons. rest: columns no field took."""
+    """number: of the row in the file, the header being 1. body None: rejected for reasons. rest: columns no field took. status: None where
+    the row says nothing of what became of it."""
 
     number: int
     body: Complaint | None
     reasons: tuple[str, ...]
     rest: dict[str, str]
+    status: Status | None = None
 
 
 def load_mapping(raw: Mapping[str, Any]) -> ColumnMapping:
@@ -84,7 +126,29 @@ def load_mapping(raw: Mapping[str, Any]) -> ColumnMapping:
     if unknown:
         raise Invalid.field("fields", f"unknown: {', '.join(sorted(unknown))}")
     fields = {k: tuple([v] if isinstance(v, str) else v) for k, v in raw["fields"].items()}
-    return ColumnMapping(raw["name"], tuple(raw.get("requires", ())), fields, raw.get("values", {}), raw.get("constants", {}))
+    return ColumnMapping(
+        raw["name"],
+        tuple(raw.get("requires", ())),
+        fields,
+        raw.get("values", {}),
+        raw.get("constants", {}),
+        _status_mapping(raw.get("status")),
+    )
+
+
+def _status_mapping(raw: Mapping[str, Any] | None) -> StatusMapping | None:
+    if raw is None:
+        return None
+    if raw.get("authority") not in ("platform", "partner"):
+        raise Invalid.field("status.authority", "must be platform or partner")
+    values: dict[str, dict[str, tuple[str, str | None]]] = {}
+    for column, meanings in raw.get("values", {}).items():
+        for value, meaning in meanings.items():
+            if meaning.get("state") not in STATES:
+                raise Invalid.field(f"status.values.{column}.{value}", f"must be one of {', '.join(sorted(STATES))}")
+            values.setdefault(column, {})[value] = (meaning["state"], meaning.get("outcome"))
+    columns = {role: tuple([c] if isinstance(c := raw[role], str) else c) for role in _STATUS_ROLES if role in raw}
+    return StatusMapping(raw["authority"], columns, values)
 
 
 def shipped_mappings() -> list[ColumnMapping]:
@@ -170,7 +234,40 @@ def _row(number: int, values: dict[str, str], mapping: ColumnMapping, received_o
         found_errors = error.errors(include_url=False, include_input=False, include_context=False)
         reasons = [f"{'.'.join(str(p) for p in e['loc'])}: {e['msg'].removeprefix('Value error, ')}" for e in found_errors]
         return Row(number, None, tuple(reasons), {})
-    return Row(number, complaint, (), {c: v for c, v in values.items() if c not in taken})
+    status = read_status(values, mapping.status) if mapping.status else None
+    return Row(number, complaint, (), {c: v for c, v in values.items() if c not in taken}, status)
+
+
+def read_status(values: Mapping[str, str], mapping: StatusMapping) -> Status | None:
+    """None where no status column holds anything. Of several columns the furthest counts: 已受理 and 已办结 is ended; two ends that
+    differ (不予受理 and 达成调解协议) are told as unknown."""
+    columns = {c: values[c] for c in sorted(mapping.all_columns) if c in values}
+    said = [(c, v) for c in mapping.values if (v := columns.get(c))]
+    if not columns:
+        return None
+    unknown = [(c, v) for c, v in said if v not in mapping.values[c]]
+    known = [mapping.values[c][v] for c, v in said if v in mapping.values[c]]
+    ends = {state for state, _ in known if state not in ("waiting", "accepted", "case_opened", "ended")}
+    state = None
+    if len(ends) > 1:
+        unknown += [(c, v) for c, v in said if mapping.values[c].get(v, ("",))[0] in ends]
+    else:
+        state = next(iter(ends), None) or next(
+            (s for s in ("ended", "case_opened", "accepted", "waiting") if s in {k for k, _ in known}), None
+        )
+
+    def first(role: str) -> str | None:
+        return next((columns[c] for c in mapping.columns.get(role, ()) if c in columns), None)
+
+    def moment(role: str) -> datetime | None:
+        found = parse_time(written) if (written := first(role)) else None
+        return found if found is not None and found <= datetime.now(SHANGHAI) else None
+
+    return Status(
+        mapping.authority, state, next((o for s, o in known if o and state in (s, "ended")), None), moment("as_of"), moment("accepted_at"),
+        moment("ended_at"), {name: _amount(v, 100) if (v := first(f"{name}_yuan")) else None for name in _SUMS},
+        "，".join(columns[c] for c in mapping.columns.get("handler", ()) if c in columns) or None, tuple(unknown), columns,
+    )  # fmt: skip
 
 
 def _text(value: Any) -> str:

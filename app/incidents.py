@@ -244,7 +244,7 @@ WITH member AS MATERIALIZED (
 )
 SELECT count(DISTINCT c.complainant_id) AS people, count(*) FILTER (WHERE c.complainant_id IS NULL) AS unidentified,
        coalesce(bool_or(c.complainant_id = $3), false) AS known,
-       array_remove(array_agg(DISTINCT member.district), NULL) AS districts,
+       array_agg(DISTINCT member.district) FILTER (WHERE length(member.district) = 6 AND member.district NOT LIKE '%00') AS districts,
        (SELECT people_complaints FROM incident WHERE id = $1) AS folded, (SELECT harm FROM incident WHERE id = $1) AS harm,
        (SELECT excess FROM incident WHERE id = $1) AS excess,
        (SELECT jsonb_agg(jsonb_build_array(field, people)) FROM (
@@ -443,7 +443,8 @@ SELECT im.incident_id,
   count(DISTINCT cm.complainant_id) FILTER (WHERE m.lane = 'complaint') AS people,
   count(DISTINCT cm.complainant_id) AS people_all,
   count(DISTINCT im.matter_id) FILTER (WHERE m.lane = 'complaint' AND cm.complainant_id IS NULL) AS unidentified,
-  coalesce(array_agg(DISTINCT m.district) FILTER (WHERE m.lane = 'complaint'), '{}') AS districts,
+  coalesce(array_agg(DISTINCT m.district) FILTER (
+    WHERE m.lane = 'complaint' AND length(m.district) = 6 AND m.district NOT LIKE '%00'), '{}') AS districts,
   coalesce(bool_or(m.lane <> 'report' AND EXISTS (
     SELECT 1 FROM jsonb_array_elements(m.reading -> 'dangers') AS d
     WHERE d ->> 'severity' = 'high' AND d ->> 'type' IN ('injury', 'death', 'food_poisoning', 'poison', 'explosion')

@@ -28,6 +28,7 @@ from app.api import (
     matters,
     policies,
     queues,
+    reconciliations,
 )  # fmt: skip
 from app.api.common import answer, problem
 from app.database import Database
@@ -79,6 +80,7 @@ def create_app(settings: Settings, database_url: str, *, when_ready: Callable[[]
     app.include_router(documents.router)
     app.include_router(joint.router)
     app.include_router(handovers.router)
+    app.include_router(reconciliations.router)
     # Last: its acts are any word after a matter's id.
     app.include_router(matters.router)
     registry = CollectorRegistry()

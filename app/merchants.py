@@ -28,12 +28,13 @@ _COUNTED = 16  # mentions from which on more of the same are not written
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """usccs: the merchant's own code and the one written."""
+    """usccs: the merchant's own code and the one written. districts: where the register knows it to trade."""
 
     merchant_id: uuid.UUID
     written: WrittenMerchant
     evidence: dict[str, Any]
     usccs: tuple[str, ...]
+    districts: tuple[str, ...] = ()
 
 
 _FIND = """
@@ -42,7 +43,9 @@ WITH hit AS (
   CROSS JOIN LATERAL (SELECT merchant_id FROM merchant_key WHERE key = t.key ORDER BY standing DESC, merchant_id DESC LIMIT $2) AS k
   GROUP BY 1 ORDER BY 2 DESC, 1 DESC LIMIT $3
 )
-SELECT m.id, m.name, m.core, m.city, m.trade, m.uscc, m.chain, m.registered, m.profile, m.xmin::text AS version FROM hit JOIN merchant m ON m.id = hit.merchant_id
+SELECT m.id, m.name, m.core, m.city, m.trade, m.uscc, m.chain, m.registered, m.profile, m.xmin::text AS version,
+  CASE WHEN m.registered > 0 THEN (SELECT array_agg(DISTINCT s.district) FROM merchant_shop s WHERE s.merchant_id = m.id AND s.district IS NOT NULL) END AS districts
+FROM hit JOIN merchant m ON m.id = hit.merchant_id
 WHERE m.merged_into IS NULL ORDER BY hit.shared DESC, m.id DESC
 """
 
@@ -112,7 +115,9 @@ async def candidates(connection: Connection, keys: Sequence[str]) -> dict[uuid.U
 
 
 def _resolved(row: Any, written: WrittenMerchant, evidence: dict[str, Any]) -> Resolved:
-    return Resolved(row["id"], written, evidence, tuple({c for c in (row["uscc"], written.uscc) if c}))
+    return Resolved(
+        row["id"], written, evidence, tuple({c for c in (row["uscc"], written.uscc) if c}), tuple(row["districts"] or ())
+    )
 
 
 def _evidence(choice: Choice, scorecard: Scorecard) -> dict[str, Any]:

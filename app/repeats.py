@@ -13,10 +13,14 @@ from typing import Any
 
 from app.calendar import local_day
 from app.complainants import Linked
+from app.intake import Letter
+from app.jurisdiction import of_council
 from app.reading import ReadLetter
 from ml.facts import parse_han
 from ml.tokens import Field
 
+COPY_DAYS = 60
+_COPY_COSINE = 0.8
 _SAME_WORDS = 0.4
 _LISTED = 10
 # A class of what is left over says nothing of likeness, so it never forms a key.
@@ -43,6 +47,57 @@ def is_same_dispute(read: ReadLetter, other: Any) -> bool:
     return day is not None and other["event_on"] == day and product is not None and other["product_token"] == product
 
 
+def copied(read: ReadLetter, merchant_id: Any, earlier: Iterable[Any], lane: str) -> Any:
+    """R1 同件重报: what the matter is a copy of, or None: the same person, merchant and dispute in nearly the same words. Another order,
+    amount or merchant makes another dispute; after the original was closed it is R2 and a person's to decide."""
+    letter = read.letter
+    for e in earlier:
+        if e["lane"] != lane or (e["state"] == "history") != letter.history:
+            continue  # history is nobody's work: a live letter must never wait for it
+        if of_council(e) and letter.channel != e["channel"]:
+            continue  # what the consumer council handled is a person's to judge: 16(2)
+        if abs(letter.event_at - e["received_at"]) > timedelta(days=COPY_DAYS):
+            continue
+        said = {
+            "merchant_id": merchant_id, "order_token": read.order_token, "product_token": read.product_token,
+            "lot_token": read.lot_token, "event_on": letter.body.event_date, "amount_fen": read.amount_fen,
+        }  # fmt: skip
+        if any(value and e[name] and e[name] != value for name, value in said.items()):
+            continue
+        if e["closed_at"] and not letter.history and e["closed_at"] < letter.event_at:
+            continue
+        if cosine(read.terms, e) >= (_SAME_WORDS if _same_order(read, e) else _COPY_COSINE):
+            return e
+    return None
+
+
+def _same_order(read: ReadLetter, other: Any) -> bool:
+    return other["order_token"] is not None and other["order_token"] == read.order_token
+
+
+def received_first(letter: Letter, original: Any) -> bool:
+    """A letter that came here late: who was first is told by receipt, not by arrival."""
+    return not letter.history and letter.received_at < original["received_at"]
+
+
+def receipts(letter: Letter, district: str, original: Any) -> dict[str, Any]:
+    """What a person needs to say who was first (Art. 14)."""
+    return {
+        "received_at": letter.received_at.isoformat(), "original_received_at": original["received_at"].isoformat(),
+        "districts": [district, original["district"]],
+    }  # fmt: skip
+
+
+def _with_council(read: ReadLetter, merchant_id: Any, other: Any, lane: str) -> bool:
+    """Whether an earlier matter is the same dispute with the consumer council."""
+    if lane != "complaint" or other["lane"] != lane or not of_council(other) or read.letter.channel == other["channel"]:
+        return False
+    if merchant_id and other["merchant_id"] and other["merchant_id"] != merchant_id:
+        return False
+    alike = cosine(read.terms, other) >= (_SAME_WORDS if _same_order(read, other) else _COPY_COSINE)
+    return alike or (merchant_id is not None and is_same_dispute(read, other))
+
+
 def within(earlier: Iterable[Any], at: datetime, days: float) -> list[Any]:
     """Of a person's earlier matters those of so many days before."""
     return [e for e in earlier if e["event_at"] >= at - timedelta(days=days)]
@@ -60,9 +115,9 @@ def most_counted(thresholds: Mapping[str, float]) -> int:
 
 def findings(
     lane: str, read: ReadLetter, earlier: Sequence[Any], linked: Sequence[Linked], merchant_id: Any, original: Any,
-    thresholds: Mapping[str, float],
+    thresholds: Mapping[str, float], district: str,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """Of one matter of a letter that arrives. original: what it is a copy of. earlier: the person's other matters, newest first; of
+    """Of one matter of a letter that arrives. original: what it is a copy of. district: the matter's. earlier: the person's other matters, newest first; of
     another lane they say nothing here, or a finding would tell that a report exists (Art. 37)."""
     found: list[dict[str, Any]] = []
 
@@ -74,6 +129,8 @@ def findings(
     same = [e for e in same_lane if merchant_id is not None and e["merchant_id"] == merchant_id]
     if original is not None:
         say("R1" if lane != "report" else "R5", original=str(original["id"]), cosine=round(cosine(read.terms, original), 3))
+        if lane == "complaint" and received_first(read.letter, original):
+            say("earlier_receipt", original=str(original["id"]), **receipts(read.letter, district, original))
     elif lane == "report":
         if again := reported_before(read, merchant_id, earlier):
             say(again.code, original=str(again.matter["id"]), cosine=again.cosine, signs=list(again.signs), to_confirm=again.sure)
@@ -81,6 +138,11 @@ def findings(
         say("R2", earlier=str(closed[0]["id"]), cosine=round(cosine(read.terms, closed[0]), 3))
     elif same:
         say("R3", **_at_one_merchant(read, same, thresholds))
+    if original is None and (council := [e for e in earlier if _with_council(read, merchant_id, e, lane)]):
+        say(
+            "handled_by_council", earlier=str(council[0]["id"]), received_at=council[0]["received_at"].isoformat(),
+            closed=council[0]["closed_at"] is not None, cosine=round(cosine(read.terms, council[0]), 3),
+        )  # fmt: skip
     if original is None and (alike := _elsewhere(read, same_lane, merchant_id)):
         merchants = len({e["merchant_id"] for e in alike} | {merchant_id})
         if min(merchants, len(alike) + 1) >= thresholds.get("person.repeat", 3):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from app import acts, audit, baselines, calendar, cases, clocks, deliveries, handovers, policy, work
+from app import acts, audit, baselines, calendar, cases, clocks, deliveries, handovers, jurisdiction, law, policy, work
 from app.calendar import local_day
 from app.codes import common_region
 from app.database import Connection
@@ -110,7 +110,10 @@ async def decide_anew(
     decided = policy.decide(current, facts)
     if policy.LADDER[decided.track] <= policy.LADDER[matter["track"]]:
         return False
-    elsewhere = matter["state"] in _ELSEWHERE and cause in ("incident_grew", "collusion_signal")
+    # Another bureau's is told at the desk, which alone may send it there.
+    elsewhere = (
+        matter["state"] in _ELSEWHERE and cause in ("incident_grew", "collusion_signal")
+    ) or last.rule == jurisdiction.OUTSIDE
     if elsewhere or await work.leased(connection, matter["id"]):
         flagged = await work.flag(connection, matter["id"], f"{cause}:{decided.track}", actor, dict(evidence))
         if flagged:
@@ -119,7 +122,7 @@ async def decide_anew(
         return flagged
     reason = {"text": REASONS[cause], "legal_basis": decided.reasons[0]["legal_basis"]}
     await record(
-        connection, matter, current, facts, decided, kind="reroute", reason=reason, evidence={"cause": cause, **evidence}, law=last.law,
+        connection, matter, current, facts, decided, kind="reroute", reason=reason, evidence={"cause": cause, **evidence}, rules=last.law,
         parameters=last.parameters, actor=actor, now=now,
     )  # fmt: skip
     await cases.remark(connection, matter["id"], cause, actor=actor, at=now, note=reason["text"])
@@ -134,6 +137,7 @@ async def decide_anew(
 class Last:
     """What stands of a matter's last decision when it is decided again. law: the rule set, which the date of receipt picked."""
 
+    rule: str
     facts: Facts
     law: str
     parameters: Mapping[str, Any]
@@ -141,17 +145,18 @@ class Last:
 
 async def last_decision(connection: Connection, matter: Any) -> Last | None:
     row = await connection.fetchrow(
-        "SELECT facts, law, parameters FROM decision WHERE matter_id = $1 ORDER BY decided_at DESC, id DESC LIMIT 1", matter["id"]
+        "SELECT rule, facts, law, parameters FROM decision WHERE matter_id = $1 ORDER BY decided_at DESC, id DESC LIMIT 1",
+        matter["id"],
     )
     if row is None:
         return None
     facts = Facts.from_stored({"lane": matter["lane"], "kind": matter["kind"], **row["facts"]})
-    return Last(facts, row["law"], row["parameters"])
+    return Last(row["rule"], facts, row["law"], row["parameters"])
 
 
 async def record(
     connection: Connection, matter: Any, current: Policy, facts: Facts, decided: Decided, *, kind: str, reason: Mapping[str, Any],
-    evidence: Mapping[str, Any], law: str, parameters: Mapping[str, Any], actor: str, now: datetime, reading: Mapping[str, Any] | None = None,
+    evidence: Mapping[str, Any], rules: str, parameters: Mapping[str, Any], actor: str, now: datetime, reading: Mapping[str, Any] | None = None,
 ) -> None:  # fmt: skip
     """A decision after the first, with its gates and those it left. reason: why the matter was decided again, before the policy's own.
     reading: of the letter; None: as the matter has it."""
@@ -162,7 +167,7 @@ async def record(
         {
             "id": new_id(), "matter_id": matter["id"], "kind": kind, "decided_at": now, "actor": actor, "track": track, "rule": decided.rule,
             "reasons": [reason, *(with_spans(r, said) for r in decided.reasons)], "facts": facts.as_json(), "evidence": evidence, "alternative": decided.alternative,
-            "sign": decided.sign, "policy_hash": current.hash, "law": law, "parameters": parameters,
+            "sign": decided.sign, "policy_hash": current.hash, "law": rules, "parameters": parameters,
         },
         gates=decided.gates if track != "none" else [],
         left=decided.left if track != "none" else [],
@@ -185,6 +190,7 @@ REASONS = {
     "partner_failed": "承办单位未能解决，重新建议分流",
     "partner_returned": "承办单位退回",
     "partner_recalled": "撤回移送",
+    "dispatched": "分送后由接收机关按其分流政策办理",
     "collusion_signal": "多人文字雷同，且共用电话、设备或者订单号，由工作人员逐件核查；不得仅凭该信号不予受理或者终止调解",
 }  # fmt: skip
 _TOLD = {"collusion_signal": "review"}  # a suspicion leaves the house with no webhook
@@ -232,6 +238,24 @@ async def _note_signal(connection: Connection, matter: Any, now: datetime) -> No
         await cases.remark(
             connection, matter["id"], "collusion_signal", actor="worker", at=now, note=REASONS["collusion_signal"]
         )  # fmt: skip
+
+
+async def follow_dispatch(house: House, connection: Connection, matter_id: uuid.UUID, *, actor: str, now: datetime) -> None:
+    """What the intake desk sent to a bureau of this deployment is decided by that place's policy. The matter must be held."""
+    matter = await cases.hold(connection, matter_id)
+    last = await last_decision(connection, matter)
+    if last is None or matter["state"] in acts.CLOSED or matter["track"] == "none":
+        return
+    current = house.policy_at(matter["district"], now)
+    decided = policy.decide(current, last.facts)
+    if (decided.track, decided.rule) == (matter["track"], last.rule):
+        return
+    reason = {"text": REASONS["dispatched"], "legal_basis": law.cite(law.ORDER_121, 41, 1)}
+    await record(
+        connection, matter, current, last.facts, decided, kind="reroute", reason=reason, evidence={"cause": "dispatched"}, rules=last.law,
+        parameters=last.parameters, actor=actor, now=now,
+    )  # fmt: skip
+    await place(connection, matter, decided.track, last.facts, actor)
 
 
 _REFUSED = {"consumer_choice": "chose_odr", "odr_enterprise": "odr_live", "consumer_consent": "delegate_consent"}

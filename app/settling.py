@@ -88,7 +88,7 @@ async def perform(
             await audit.record(connection, principal.subject, f"propose_{act}", "matter", [matter_id], lane=matter["lane"])
             return Done(matter_id, act, matter["state"], approval_id, signing.persons - 1)
         _require_last(principal, signing)
-        state = await effects.carry_out(house, connection, matter, signed)
+        state = await _done(house, connection, matter, signed)
         if signing.sampled and _drawn(matter_id, signing.sampled):
             await cases.propose(
                 connection, new_id(), matter_id, kind="sample", act=act, ground=ground, reason=reason, detail=signed.detail, persons=2,
@@ -126,8 +126,16 @@ async def approve(
         _require_last(principal, acts.signing(approval["act"], approval["ground"]))
         await cases.end_approval(connection, approval_id, "done", by=principal.subject, at=moment)
         signed = Signed(approval["act"], approval["ground"], approval["reason"], approval["detail"], signers, moment)
-        state = await effects.carry_out(house, connection, matter, signed)
+        state = await _done(house, connection, matter, signed)
     return Done(matter["id"], approval["act"], state)
+
+
+async def _done(house: House, connection: Connection, matter: Any, signed: Signed) -> str:
+    """The act carried out, and what follows for the matter's track. Gives the state it made."""
+    state = await effects.carry_out(house, connection, matter, signed)
+    if signed.act in ("dispatch", "settle_quarrel"):
+        await rerouting.follow_dispatch(house, connection, matter["id"], actor=signed.signers[-1], now=signed.at)
+    return state
 
 
 async def reject(

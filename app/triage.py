@@ -27,6 +27,7 @@ from app import (
     directories,
     incidents,
     intake,
+    jurisdiction,
     law,
     merchants,
     policy,
@@ -39,10 +40,11 @@ from app import (
 from app.calendar import Calendar, local_day
 from app.codes import region_name
 from app.complainants import Linked
-from app.database import Connection, Database, to_array
+from app.database import Connection, Database, to_array, to_json
 from app.identity import new_id
 from app.incidents import Assigned
 from app.intake import Complaint, Letter, Receipt
+from app.jurisdiction import Jurisdiction
 from app.merchants import Resolved
 from app.policy import Decided, Facts, Policy
 from app.privacy import Vault
@@ -58,8 +60,6 @@ MAX_ATTEMPTS = 8
 HOTLINE = "hotline12345"
 WEB_HEAD_START_SECONDS = 15.0
 _RETRIES = 3
-_COPY_DAYS = 60
-_COPY_COSINE = 0.8
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +78,7 @@ class House:
     merchant_scorecard: Scorecard
     incident_scorecard: Scorecard
     brands_from: datetime | None = None
+    platforms: directories.Platforms = field(default_factory=directories.Platforms)
 
     @classmethod
     async def open(cls, settings: Settings, database: Database, vault: Vault) -> "House":
@@ -93,6 +94,7 @@ class House:
             await privacy.check_keys(connection, vault)
         await house.refresh()
         # Dictionaries are loaded at the first text: here, not in the first citizen's request.
+        codes.find_elsewhere("北京市")
         reader.read(
             Letter.make(
                 "warm-up",
@@ -109,6 +111,7 @@ class House:
             self.policies = await policy.load(connection, self.policies)
             self.reader.frequencies = await load_frequencies(connection)
             self.reader.code_map = await codes.load_map(connection)
+            self.platforms = await directories.load_platforms(connection)
             self.brands_from = await load_brands(connection, self.reader.brands, self.brands_from)
             self.scale = await complainants.load_scale(connection, self.scale.parameters)
 
@@ -233,6 +236,9 @@ class _Matter:
     id: uuid.UUID
     sequence: int
     lane: str
+    # Who is competent; None for what is neither complaint nor report. district: the matter's, the deployment's own where nobody said.
+    place: Jurisdiction | None
+    district: str
     original: Any = None
     incident: Assigned | None = None
     around: incidents.Situation = field(default_factory=incidents.Situation)
@@ -263,15 +269,13 @@ async def _triage(house: House, connection: Connection, read: ReadLetter, now: d
     resolved = await merchants.resolve(connection, read.merchants, house.merchant_scorecard) if read.merchants else []
     merchant_id = resolved[0].merchant_id if resolved else None
     features = incidents.features(read, merchant_id)
-    current = policy.in_force(house.policies, local_day(now), read.district or house.settings.jurisdiction)
-    earlier = await _earlier(connection, filer, letter, current.thresholds)
-    odr = await directories.odr_status(connection, resolved[0].usccs, local_day(now)) if resolved else directories.OdrStatus(None)
-
-    matters = [_Matter(new_id(), n, lane) for n, lane in enumerate(read.lanes, 1)]
-    current = house.policy_at(read.district, now)
+    matters = [_Matter(new_id(), n, lane, *_placed(house, read, lane, resolved)) for n, lane in enumerate(read.lanes, 1)]
     first: _Matter = matters[0]
+    current = house.policy_at(first.district, now)
+    earlier = await _earlier(connection, filer, letter, current.thresholds, now)
+    odr = await directories.odr_status(connection, resolved[0].usccs, local_day(now)) if resolved else directories.OdrStatus(None)
     for matter in matters:
-        matter.original = _copied(read, merchant_id, earlier, matter.lane)
+        matter.original = repeats.copied(read, merchant_id, earlier, matter.lane)
         if matter.original is not None:
             if matter.original["incident_id"]:
                 await incidents.follow(
@@ -293,19 +297,22 @@ async def _triage(house: House, connection: Connection, read: ReadLetter, now: d
             matter.around = await _around(connection, matter, incident_id, read, filer, earlier, current.thresholds)
         matter.facts = _facts(matter, read, odr, earlier, current.thresholds)
         matter.findings = repeats.findings(
-            matter.lane, read, earlier, linked, merchant_id, matter.original, current.thresholds
+            matter.lane, read, earlier, linked, merchant_id, matter.original, current.thresholds, matter.district
         ) + _limits(house, matter, letter)
         matter.told_before = any(f["evidence"].get("to_confirm") for f in matter.findings)
-        matter.decided = policy.decide(current, matter.facts)
+        matter.decided = _at_the_desk(matter, policy.decide(current, matter.facts), read)
 
     rows = _rows(house, read, matters, linked, resolved, current, now)
     await cases.open_matters(connection, rows)
+    for matter in matters:
+        if matter.original is not None and matter.lane == "complaint" and repeats.received_first(letter, matter.original):
+            await _tell_later_one(connection, matter, letter)
     live = [m for m in matters if not letter.history and m.original is None and m.decided and m.decided.track != "none"]
     # The first to end of each.
     running = {c["matter_id"]: c for c in sorted(rows["clock"], key=lambda c: c["due_at"], reverse=True)}
     await work.enqueue(
         connection,
-        [_work_item(m, read, running.get(m.id) or _by_then(house, m, letter), house.settings.jurisdiction) for m in live if _needs_person(m, read)],
+        [_work_item(m, read, running.get(m.id) or _by_then(house, m, letter)) for m in live if _needs_person(m, read)],
     )  # fmt: skip
     if not letter.history:
         for matter in matters:
@@ -353,12 +360,47 @@ async def _look_again(connection: Connection, earlier_id: uuid.UUID, matter_id: 
     )  # fmt: skip
 
 
-async def _earlier(connection: Connection, filer: Linked | None, letter: Letter, thresholds: Mapping[str, float]) -> list[Any]:
+def _placed(house: House, read: ReadLetter, lane: str, resolved: Sequence[Resolved]) -> tuple[Jurisdiction | None, str]:
+    """(who is competent, the matter's district)."""
+    home = house.settings.jurisdiction
+    known = resolved[0].districts if resolved else ()
+    place = jurisdiction.find(read, lane, house.platforms, home, local_day(read.letter.received_at), registered=known)
+    return place, (place.district if place else read.district) or home
+
+
+def _at_the_desk(matter: _Matter, decided: Decided, read: ReadLetter) -> Decided:
+    """What another bureau is competent for stays with the intake desk, whose track the policy's proposal is told beside. An emergency
+    waits for nobody."""
+    if (
+        matter.place is None
+        or matter.place.outside is None
+        or decided.track not in ("t1", "t2", "t3", "clue")
+        or read.letter.history
+    ):
+        return decided
+    return replace(decided, track="intake", rule=jurisdiction.OUTSIDE, gates=[], left=[], alternative=decided.track)
+
+
+async def _tell_later_one(connection: Connection, matter: _Matter, letter: Letter) -> None:
+    """Whoever works on the original sees that another receipt was before it (Art. 14): a person says who handles it, and from when the
+    term counts."""
+    told = {"copy": str(matter.id), **repeats.receipts(letter, matter.district, matter.original)}
+    await connection.execute(
+        "INSERT INTO finding (id, matter_id, code, evidence) VALUES ($1, $2, 'earlier_receipt', $3)", new_id(), matter.original["id"], to_json(told)
+    )  # fmt: skip
+    await work.flag(connection, matter.original["id"], "earlier_receipt", "triage", told)
+
+
+async def _earlier(
+    connection: Connection, filer: Linked | None, letter: Letter, thresholds: Mapping[str, float], now: datetime
+) -> list[Any]:  # fmt: skip
+    """The person's other matters: also those received after this letter, where it came late."""
+    until = letter.event_at if letter.history else now
     if filer is None or not filer.known:
         return []
-    days = max(repeats.window_days(thresholds), _COPY_DAYS)
+    days = max(repeats.window_days(thresholds), repeats.COPY_DAYS)
     return await cases.earlier(
-        connection, filer.complainant_id, letter.event_at - timedelta(days=days), letter.event_at + timedelta(days=1),
+        connection, filer.complainant_id, letter.event_at - timedelta(days=days), max(letter.event_at + timedelta(days=1), until),
         repeats.most_counted(thresholds),
     )  # fmt: skip
 
@@ -385,34 +427,13 @@ async def _around(
     excess = known.excess
     if excess is None and known.people >= thresholds["cluster.watch"]:
         excess, _ = await baselines.exceeds(connection, incident_id, known.people, probability=baselines.probability(thresholds))
-    return replace(known, districts=known.districts | ({read.district} if read.district else set()), excess=excess)
+    return replace(
+        known, districts=known.districts | ({matter.district} if codes.is_district(matter.district) else set()), excess=excess
+    )
 
 
 def _already_counted(earlier: Sequence[Any], incident_id: uuid.UUID) -> bool:
     return any(e["incident_id"] == incident_id and e["lane"] == "complaint" for e in earlier)
-
-
-def _copied(read: ReadLetter, merchant_id: uuid.UUID | None, earlier: Sequence[Any], lane: str) -> Any:
-    """R1 同件重报: the same person, merchant and dispute in nearly the same words. Another order, amount or merchant
-    makes another dispute; after the original was closed it is R2 and a person's to decide."""
-    letter = read.letter
-    for e in earlier:
-        if e["lane"] != lane or (e["state"] == "history") != letter.history:
-            continue  # history is nobody's work: a live letter must never wait for it
-        if abs(letter.event_at - e["received_at"]) > timedelta(days=_COPY_DAYS):
-            continue
-        said = {
-            "merchant_id": merchant_id, "order_token": read.order_token, "product_token": read.product_token,
-            "lot_token": read.lot_token, "event_on": letter.body.event_date, "amount_fen": read.amount_fen,
-        }  # fmt: skip
-        if any(value and e[name] and e[name] != value for name, value in said.items()):
-            continue
-        if e["closed_at"] and not letter.history and e["closed_at"] < letter.event_at:
-            continue
-        same_order = e["order_token"] is not None and e["order_token"] == read.order_token
-        if repeats.cosine(read.terms, e) >= (_COPY_COSINE / 2 if same_order else _COPY_COSINE):
-            return e
-    return None
 
 
 def _limits(house: House, matter: _Matter, letter: Letter) -> list[dict[str, Any]]:
@@ -487,12 +508,12 @@ def _by_then(house: House, matter: _Matter, letter: Letter) -> Mapping[str, Any]
     return {"due_at": calendar.due(house.calendar, "clue.verify", received_on, mode=house.settings.due_mode).due_at}
 
 
-def _work_item(matter: _Matter, read: ReadLetter, clock: Mapping[str, Any] | None, home: str) -> dict[str, Any]:
+def _work_item(matter: _Matter, read: ReadLetter, clock: Mapping[str, Any] | None) -> dict[str, Any]:
     facts, decided = matter.facts, matter.decided
     assert facts is not None
     assert decided is not None
     return {
-        "matter_id": matter.id, "queue_id": decided.track, "district": read.district or home, "skill": None,
+        "matter_id": matter.id, "queue_id": decided.track, "district": matter.district, "skill": None,
         "priority": priority(facts, decided.track),
         "due_at": clock["due_at"] if clock else None, "received_at": read.letter.received_at,
     }  # fmt: skip
@@ -518,7 +539,7 @@ def _rows(
         rows["matter"].append(
             {
                 "id": matter.id, "letter_id": letter.id, "sequence": matter.sequence, "lane": matter.lane, "kind": reading.kind,
-                "kind_probability": reading.probability, "source": letter.source, "channel": letter.channel, "district": read.district or house.settings.jurisdiction,
+                "kind_probability": reading.probability, "source": letter.source, "channel": letter.channel, "district": matter.district,
                 "goods": reading.goods, "problem": reading.problem, "issues": list(reading.issues), "demands": list(reading.demands),
                 "amount_fen": read.amount_fen, "reading": stored_reading, "terms": to_array(read.terms),
                 "term_weights": to_array(read.terms.values()), "order_token": read.order_token,
@@ -546,13 +567,15 @@ def _rows(
             )  # fmt: skip
         if copy:
             copied = [
-                {
-                    "text": "与此前收到的投诉为同一事项，合并办理，不另行起算期限",
-                    "legal_basis": "《市场监督管理投诉举报处理办法》第十四条、第十六条第二项",
-                }
-            ]
+                jurisdiction.copied(
+                    matter.lane, matter.district, matter.original, accepted=matter.original["state"] not in acts.WAITING,
+                    earlier=repeats.received_first(letter, matter.original),
+                )
+            ]  # fmt: skip
             decided = Decided("none", "R1", copied, [], None, "one_person")
-        reasons = [*(with_spans(r, stored_reading) for r in decided.reasons), *_asides(letter, resolved, matter.lane)]
+        reasons = [*(with_spans(r, stored_reading) for r in decided.reasons), *_asides(letter, matter)]
+        if decided.rule == jurisdiction.OUTSIDE:  # that it stays is told first
+            reasons = [*_asides(letter, matter), *decided.reasons]
         if matter.told_before:
             text = "同一举报人此前已就同一事实举报同一被举报人，由工作人员确认是否不再另行处理；确认前不另行起算期限"
             reasons.append({"text": text, "legal_basis": law.cite(law.ORDER_121, 35, 2)})
@@ -565,6 +588,7 @@ def _rows(
                     "incident": {"incident_id": matter.incident.incident_id, "joined": matter.incident.evidence["joined"]}
                     if matter.incident and "joined" in matter.incident.evidence else None,
                     "dangers": stored_reading["dangers"], "signals": stored_reading["signals"],
+                    **({"jurisdiction": matter.place.as_json()} if matter.place else {}),
                 },
                 "alternative": decided.alternative, "sign": decided.sign, "policy_hash": current.hash,
                 "law": calendar.law_of(received_on),
@@ -608,15 +632,14 @@ def _rows(
     return rows
 
 
-def _asides(letter: Letter, resolved: Sequence[Resolved], lane: str) -> list[Mapping[str, Any]]:
+def _asides(letter: Letter, matter: _Matter) -> list[Mapping[str, Any]]:
     """What bears on the matter whatever its track."""
     said: list[Mapping[str, Any]] = []
     if letter.history:
         text = "历史记录，只用于统计分析和关联，不起算期限、不派件"
         said.append({"text": text, "legal_basis": law.cite(law.ORDER_121, 38)})
-    if lane == "complaint" and resolved and resolved[0].written.platform:
-        text = "被投诉人为平台内经营者：由平台公示地址或者平台经营者住所地处理，未公示或者联系不上的由平台经营者住所地处理"
-        said.append({"text": text, "legal_basis": law.cite(law.ORDER_121, 13, 2)})
+    if matter.place is not None:
+        said += matter.place.said(matter.lane)
     return said
 
 

@@ -17,6 +17,7 @@ from app import (
     factors,
     incidents,
     portraits,
+    reconciling,
     redating,
     regrouping,
     rerouting,
@@ -131,6 +132,7 @@ async def hourly(house: House) -> None:
     await rerouting.follow_terms(house, datetime.now(UTC))
     await settling.draft_ends(house, datetime.now(UTC))
     await redating.catch_up(house, datetime.now(UTC))
+    await reconciling.follow_waiting(house, actor="worker")
     await nightly(house, datetime.now(UTC))
 
 

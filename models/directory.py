@@ -1,4 +1,4 @@
-"""Who else there is: mediation bodies, service stations, other departments, bureaux; each as it was from a day to a day."""
+"""Who else there is: mediation bodies, service stations, other departments, bureaux, platforms; each as it was from a day to a day."""
 
 from sqlalchemy import ARRAY, CheckConstraint, Column, Date, Index, Table, Text, text
 
@@ -24,8 +24,11 @@ organisation = Table(
     Column("host", Text),
     Column("matters", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     Column("word", Text),
+    # Of a platform: other names of it, and the company that runs it, whose domicile district is.
+    Column("aliases", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("operator", Text),
     Column("source", Text, nullable=False),
-    CheckConstraint("kind IN ('mediation', 'station', 'department', 'bureau')", name="kind"),
+    CheckConstraint("kind IN ('mediation', 'station', 'department', 'bureau', 'platform')", name="kind"),
     CheckConstraint("valid_to >= valid_from", name="validity"),
     Index("ix_organisation_district", "kind", "district"),
     info=KEEP,

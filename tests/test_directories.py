@@ -292,7 +292,7 @@ async def test_what_serves_a_place_and_what_lies_in_it(client: Client, tmp_path:
     for path in ("/v1/directories/shops", "/v1/directories/odr?on=gestern", "/v1/directories/odr?district=x"):
         assert (await client.get("mediator", path)).status_code == 422
     kinds = (await client.get("mediator", "/v1/directories")).json()["items"]
-    assert [k["kind"] for k in kinds] == ["odr", "mediation", "station", "department", "bureau"]
+    assert [k["kind"] for k in kinds] == ["odr", "mediation", "station", "department", "bureau", "platform"]
     assert (await client.http.get("/v1/directories")).status_code == 401
 
 

@@ -494,7 +494,7 @@ async def test_the_council_is_asked_before_anything_is_accepted(town: Town) -> N
     )
     assert answer["applied"]
     full = (await town.client.get("mediator", f"/v1/complaints/{posted['id']}")).json()["matters"][0]
-    (finding,) = [f for f in full["findings"] if f["code"] == "council_handles"]
+    (finding,) = [f for f in full["findings"] if f["code"] == "handled_by_council"]
     assert (finding["evidence"]["external_ref"], "第十六条第二项" in finding["legal_basis"]) == ("XW-77", True)
     assert full["state"] == "pending_acceptance"  # a person decides
 

@@ -21,7 +21,7 @@ async def list_directories(principal: Caller) -> Response:
 
 @router.get("/{kind}")
 async def get_entries(
-    house: InHouse, principal: Caller, kind: Literal["odr", "mediation", "station", "department", "bureau"],
+    house: InHouse, principal: Caller, kind: Literal["odr", "mediation", "station", "department", "bureau", "platform"],
     district: Annotated[str | None, Query(pattern=r"^\d{2,6}$", description="Code or its beginning: what lies in it or serves it")] = None,
     on: Annotated[date | None, Query(description="Default: today")] = None,
     limit: Annotated[int, Query(ge=1, le=directories.MAX_ENTRIES)] = 500, offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
