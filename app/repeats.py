@@ -21,6 +21,7 @@ from ml.tokens import Field
 
 COPY_DAYS = 60
 _COPY_COSINE = 0.8
+_RETOLD_COSINE = 0.1
 _SAME_WORDS = 0.4
 _LISTED = 10
 # A class of what is left over says nothing of likeness, so it never forms a key.
@@ -48,8 +49,9 @@ def is_same_dispute(read: ReadLetter, other: Any) -> bool:
 
 
 def copied(read: ReadLetter, merchant_id: Any, earlier: Iterable[Any], lane: str) -> Any:
-    """R1 同件重报: what the matter is a copy of, or None: the same person, merchant and dispute in nearly the same words. Another order,
-    amount or merchant makes another dispute; after the original was closed it is R2 and a person's to decide."""
+    """R1 同件重报: what the matter is a copy of, or None: the same person, merchant and dispute in nearly the same words, or retold (a
+    hotline's clerk writes his own) where thing, day and sum are all told and all the same. Another order, amount or merchant makes another
+    dispute; after the original was closed it is R2 and a person's to decide."""
     letter = read.letter
     for e in earlier:
         if e["lane"] != lane or (e["state"] == "history") != letter.history:
@@ -64,9 +66,11 @@ def copied(read: ReadLetter, merchant_id: Any, earlier: Iterable[Any], lane: str
         }  # fmt: skip
         if any(value and e[name] and e[name] != value for name, value in said.items()):
             continue
+        retold = all(said[name] and e[name] == said[name] for name in ("merchant_id", "product_token", "event_on", "amount_fen"))
         if e["closed_at"] and not letter.history and e["closed_at"] < letter.event_at:
             continue
-        if cosine(read.terms, e) >= (_SAME_WORDS if _same_order(read, e) else _COPY_COSINE):
+        least = _RETOLD_COSINE if retold else _SAME_WORDS if _same_order(read, e) else _COPY_COSINE
+        if cosine(read.terms, e) >= least:
             return e
     return None
 
@@ -164,7 +168,8 @@ def findings(
         if bought := quantities(read.letter.body.text, thresholds):
             say("unusual_quantity", **bought)
         own = Complained(
-            None, read.letter.event_at, read.reading.goods, read.reading.problem, merchant_id, ended=False, withdrawn=False
+            None, read.letter.event_at, read.reading.goods, read.reading.problem, merchant_id, ended=False, withdrawn=False,
+            product_token=read.product_token,
         )  # fmt: skip
         others = [complained(e) for e in earlier if e["lane"] == "complaint"]
         if sheet := review([own, *others], own, thresholds):
@@ -197,10 +202,16 @@ def _at_one_merchant(read: ReadLetter, same: Sequence[Any], thresholds: Mapping[
 
 
 def _elsewhere(read: ReadLetter, others: Sequence[Any], merchant_id: Any) -> list[Any]:
-    """The person's matters about other merchants with the same problem; of goods of one class also where only the kind of fault is one."""
+    """The person's matters about other merchants with the same problem; of goods of one class also where only the kind of fault is one, of
+    the same thing by name whatever it is."""
     if merchant_id is None:
         return []  # nobody knows that it is another
-    return [e for e in others if e["merchant_id"] not in (None, merchant_id) and is_alike(read.reading, e)]
+
+    def alike(other: Any) -> bool:
+        same_thing = read.product_token is not None and read.product_token == other["product_token"]
+        return same_thing or is_alike(read.reading, other)
+
+    return [e for e in others if e["merchant_id"] not in (None, merchant_id) and alike(e)]
 
 
 def is_alike(reading: Any, other: Any) -> bool:
@@ -386,12 +397,13 @@ class Complained:
     merchant_id: Any
     ended: bool
     withdrawn: bool
+    product_token: int | None = None
 
 
 def complained(row: Any) -> Complained:
     return Complained(
         row["id"], row["event_at"], row["goods"], row["problem"], row["merchant_id"], row["closed_at"] is not None,
-        row["outcome"] == "withdrawn" or row["state"] == "withdrawn",
+        row["outcome"] == "withdrawn" or row["state"] == "withdrawn", row["product_token"],
     )  # fmt: skip
 
 
@@ -407,11 +419,17 @@ def review(every: Sequence[Complained], own: Complained, thresholds: Mapping[str
         factors.add("17(1)")
     least = thresholds.get("person.factor17_class", 5)
     classes: dict[str, int] = {}
-    for name in ("goods", "problem"):
-        value = getattr(own, name)
-        number = sum(getattr(c, name) == value for c in seen)
-        if value not in CATCH_ALL and number >= least:
-            classes[name] = number
+    # The same thing by name is of one class, however each text was read.
+    alike = {
+        "goods": [
+            (own.goods not in CATCH_ALL and c.goods == own.goods)
+            or (own.product_token is not None and c.product_token == own.product_token) for c in seen
+        ],
+        "problem": [own.problem not in CATCH_ALL and c.problem == own.problem for c in seen],
+    }  # fmt: skip
+    for name, ones in alike.items():
+        if sum(ones) >= least:
+            classes[name] = sum(ones)
             factors.add("17(5)")
     if classes:
         triggers.append("class")

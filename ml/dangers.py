@@ -167,7 +167,7 @@ _IS_SUCH: Mapping[str, Callable[[str, Candidate], bool]] = {
     "food_poisoning": _is_stomach,
 }
 
-# Who buys, is talked into it, or is hurt, and is old or a child by what is said of him: no judge is asked.
+# Who buys, is talked into it, or is hurt, and is old or a child by what is said of him; food whose date was changed: no judge is asked.
 _BUYS = r"(?:买|花|签|办|交|充|付|开通|报名|转账|下单|打赏|订购|订了|消费|购)"
 _LED = r"(?:被|让|给|叫|遭|受)[^,。;!?\n]{0,8}(?:骗|忽悠|拉|推销|诱导|误导|说动|哄|洗脑|坑|怂恿|蒙|劝)"
 _ELDER = r"(?:爷爷|奶奶|外婆|外公|姥姥|姥爷|爹爹|婆婆|老人家?|老年人|老太太?|老爷子|老伴|老母亲|老父亲|老两口|老头|嗲嗲|娭毑)"
@@ -186,10 +186,19 @@ _SURE: Mapping[str, tuple[re.Pattern[str], ...]] = {
         ),
         re.compile(rf"{_CHILD}[^,。;!?\n的]{{0,10}}(?:撞|摔|烫|划|夹|砸|磕|咬|割|压|烧|刮|扎)(?:[到伤肿破出了断]|得)"),
     ),
+    # What is eaten or drunk under another day than its own.
+    "food_safety": (
+        re.compile(
+            r"(?:换|改|涂|撕|贴|打|篡改|更改|抹|伪造|覆盖|盖)[了过上掉去]?[^,。;!?\n]{0,6}(?:生产日期|保质期|日期[标签贴码])"
+            r"|日期[标签贴]?[^,。;!?\n]{0,3}(?:下面|底下|里面|下)[^,。;!?\n]{0,6}有[^,。;!?\n]{0,4}旧|旧的?(?:标签?|日期)[^,。;!?\n]{0,12}(?:到期|过期)"
+        ),
+    ),
 }  # fmt: skip
+_EDIBLE = re.compile(r"[吃喝肉奶糕饼酒饮茶糖菜果鱼虾蛋粮油米面酱]|食品|零食|熟食|卤|超市|冷柜|冰柜|冰箱")
 # Without one of these no pattern of the type can match.
 _SURE_WORDS = {
     "elderly": ("岁", "爷", "奶奶", "外婆", "外公", "姥", "爹爹", "婆婆", "老人", "老年人", "老太", "老伴", "老母亲", "老父亲", "老两口", "老头", "嗲嗲", "娭毑"),
+    "food_safety": ("日期", "保质期", "旧标"),
     "minor": ("儿子", "女儿", "孩", "侄", "外甥", "孙", "弟弟", "妹妹", "娃", "伢", "闺女", "未成年", "学生", "初中生"),
 }  # fmt: skip
 _FOR_THEM = re.compile(r"(?:给|帮|替|为|送|带|跟|和|陪|与)(?:我)?(?:的|了|家|家里)?[^,。;!?\n]{0,4}$")
@@ -200,6 +209,8 @@ def _by_what_is_said(text: str, found: Sequence[Danger]) -> Iterator[Danger]:
     known = {d.type for d in found}
     for kind, patterns in _SURE.items():
         if kind in known or not any(word in text for word in _SURE_WORDS[kind]):
+            continue
+        if kind == "food_safety" and not _EDIBLE.search(text):
             continue
         for number, pattern in enumerate(patterns):
             for match in pattern.finditer(text):

@@ -532,3 +532,13 @@ async def test_thresholds_are_the_places_own(house: House) -> None:
         assert (await incidents.situation(connection, incident, names=3)).people == 2
     shipped = policy.in_force(house.policies, date(2026, 11, 28), "42").thresholds
     assert {"quantity.pieces", "quantity.cases", "quantity.per_day"} <= shipped.keys()
+
+
+def test_the_same_thing_by_name_is_of_one_class() -> None:
+    """However each letter was read: five cases for a telephone, five readings."""
+    every = [complained(n, goods=goods, product_token=7) for n, goods in enumerate(("通讯产品", "其他商品", None, "家居用品", "文化娱乐体育"))]
+    found = review(every, every[-1], THRESHOLDS)
+    assert found is not None
+    assert (found["triggers"], found["classes"]) == (["class"], {"goods": 5})
+    others = [complained(n, goods="其他商品", product_token=n) for n in range(5)]
+    assert review(others, others[-1], THRESHOLDS) is None
