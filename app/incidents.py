@@ -119,7 +119,7 @@ async def assign(
     if winner is None:
         await lock(connection, STAGE_INCIDENT, locked)
         later = await _candidates(connection, matter, tokens, weights, known)
-        winner, others = _choose(matter, later, scorecard)
+        winner, others = _choose(matter, later, scorecard, known)
         known |= later
         scored = others if winner else [*scored, *others]
     evidence = {
@@ -159,12 +159,13 @@ async def _touch(
 
 
 def _choose(
-    matter: Features, known: Mapping[uuid.UUID, tuple[str, int, Profile]], scorecard: Scorecard
-) -> tuple[uuid.UUID | None, list[tuple[Any, Any]]]:
+    matter: Features, known: Mapping[uuid.UUID, tuple[str, int, Profile]], scorecard: Scorecard,
+    seen: Mapping[uuid.UUID, tuple[str, int, Profile]] | None = None,
+) -> tuple[uuid.UUID | None, list[tuple[Any, Any]]]:  # fmt: skip
     """A closed incident takes no later matter: that would be a recurrence. One of its own time it still takes, so that
     history imported afterwards finds its place; too long a silence is the engine's rule."""
     fitting = {k: p for k, (state, _, p) in known.items() if state != "closed" or matter.at <= p.last_at}
-    return engine.assign(matter, fitting, scorecard)
+    return engine.assign(matter, fitting, scorecard, {k: p for k, (_, _, p) in (seen or {}).items()})
 
 
 _JOIN = """

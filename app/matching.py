@@ -284,7 +284,7 @@ def train_incidents(files: Sequence[Path], merchant_scorecard: Scorecard, *, pro
     _enough(samples)
     source = ", ".join(f.name for f in files)
     return learn(
-        samples, incident_engine.ORDERS, version="incidents-3", source=source, threshold_bits=incident_engine.THRESHOLD_BITS
+        samples, incident_engine.ORDERS, version="incidents-4", source=source, threshold_bits=incident_engine.THRESHOLD_BITS
     )
 
 

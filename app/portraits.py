@@ -355,12 +355,13 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
     "gap": {str(n): words for n, words in enumerate(_GAPS)},
     "pace": {str(n): words for n, words in enumerate(_PACES)},
     "size": {str(n): words for n, words in enumerate(_HELD)},
+    "rivals": {"1": "这样的事件仅此一个", "2": "这样的事件有2至3个", "3": "这样的事件有4个以上"},
 }  # fmt: skip
-_PART = {"place": 1, "product": 1, "issue": 1, "district": 1, "city": 1, "text": 2}
+_PART = {"place": 1, "product": 1, "issue": 1, "district": 1, "city": 1, "rivals": 1, "text": 2}
 _SILENT = frozenset({"商家未写明", "门店未写明", "无共同的专名"})
-_ASIDE = frozenset({"pace", "size"})
+_ASIDE = frozenset({"pace", "size", "rivals"})
 # Levels that speak of all members there were, so also of reports.
-_OF_ALL = frozenset({"gap", "pace", "size", "text"})
+_OF_ALL = frozenset({"gap", "pace", "size", "rivals", "text"})
 
 
 def level_words(name: str, level: str) -> str | None:

@@ -307,8 +307,10 @@ def _join_incidents(board: Board, bound: _Bound, scorecard: Scorecard) -> None:
         apart = bound.apart(board, members) | {incident}
         weights: dict[int, list[int]] = defaultdict(list)
         for row in asked:
-            for other, profile in board.candidates(row, apart_from=apart).items():
-                evidence = incidents.compare(board.features[row], profile, scorecard)
+            known = board.candidates(row, apart_from=apart)
+            among = incidents.rivals(board.features[row], known.values())
+            for other, profile in known.items():
+                evidence = incidents.compare(board.features[row], profile, scorecard, among)
                 if evidence.forbidden_by is None and len(board.members[other]) >= len(members):
                     weights[other].append(evidence.weight)
         fitting = {o: sum(w) for o, w in weights.items() if len(w) == len(asked) and sum(w) >= scorecard.threshold * len(w)}
@@ -330,8 +332,10 @@ def teach_incidents(
     samples: list[tuple[Levels, bool]] = []
     order = sorted(range(len(features)), key=board.at)
     for done, row in enumerate(order):
-        for incident, profile in board.candidates(row).items():
-            found, forbidden = incidents.levels(features[row], profile)
+        known = board.candidates(row)
+        among = incidents.rivals(features[row], known.values())
+        for incident, profile in known.items():
+            found, forbidden = incidents.levels(features[row], profile, among)
             if forbidden is None:
                 samples.append((found, incident == truth[row]))
         board.put(row, truth[row])

@@ -7,6 +7,7 @@ likenesses.
 
 import math
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -184,9 +185,15 @@ def similarity(matter: Features, profile: Profile) -> float:
     return dot / (matter.norm * profile.norm) if dot and profile.norm else 0.0
 
 
-def levels(matter: Features, profile: Profile) -> tuple[dict[str, str], str | None]:
+def rivals(matter: Features, profiles: Iterable[Profile]) -> dict[str, int]:
+    """How many of the candidates are of the matter's merchant, of another one, of nobody's: where one shop has a dozen incidents that it
+    is the same shop says little, where it has a single one nearly all."""
+    return Counter(_who(matter, profile) for profile in profiles)
+
+
+def levels(matter: Features, profile: Profile, among: Mapping[str, int]) -> tuple[dict[str, str], str | None]:
     """(level of each field that both speak of, the rule that forbids). What another lot, another merchant or too long a silence
-    forbids is not looked at further."""
+    forbids is not looked at further. among: the candidates there are (`rivals`)."""
     found: dict[str, str] = {}
     forbidden: str | None = None
     same_lot = matter.lot is not None and matter.lot in profile.lots
@@ -200,6 +207,7 @@ def levels(matter: Features, profile: Profile) -> tuple[dict[str, str], str | No
 
     who = _who(matter, profile)
     found["merchant"] = who if matter.merchant_stated or who == "same" else f"{who}/mentioned"
+    found["rivals"] = f"{who}/{min(among.get(who, 1).bit_length(), 3)}"
     if who == "other" and matter.merchant_stated and profile.merchants and not (same_lot or same_place):
         return found, "different_merchant"
     gap = silence_days(matter, profile)
@@ -290,17 +298,19 @@ def _where(value: str, counts: Mapping[str, int]) -> str:
     return ("same" if value in counts else "other") + ("/one" if len(counts) == 1 else "/many")
 
 
-def compare(matter: Features, profile: Profile, scorecard: Scorecard) -> Evidence:
-    found, forbidden = levels(matter, profile)
+def compare(matter: Features, profile: Profile, scorecard: Scorecard, among: Mapping[str, int]) -> Evidence:
+    found, forbidden = levels(matter, profile, among)
     fields, total = scorecard.weigh(found)
     return Evidence(total, fields, forbidden, forbidden is None and total >= scorecard.threshold)
 
 
 def assign(
-    matter: Features, profiles: Mapping[Any, Profile], scorecard: Scorecard
+    matter: Features, profiles: Mapping[Any, Profile], scorecard: Scorecard, seen: Mapping[Any, Profile] | None = None
 ) -> tuple[Any | None, list[tuple[Any, Evidence]]]:  # fmt: skip
-    """The incident to join (None: open a new one) and every candidate with its evidence, strongest first."""
-    scored = [(key, compare(matter, profile, scorecard)) for key, profile in profiles.items()]
+    """The incident to join (None: open a new one) and every candidate with its evidence, strongest first. seen: candidates of before,
+    which are rivals too."""
+    among = rivals(matter, ({**seen, **profiles} if seen else profiles).values())
+    scored = [(key, compare(matter, profile, scorecard, among)) for key, profile in profiles.items()]
     scored.sort(key=lambda item: (not item[1].joins, -item[1].weight, str(item[0])))
     return (scored[0][0] if scored and scored[0][1].joins else None), scored
 
@@ -308,7 +318,8 @@ def assign(
 def recurrence(matter: Features, closed: Mapping[Any, Profile], scorecard: Scorecard) -> Any | None:
     """The closed incident that a matter repeats: it would belong to it, had it come in time."""
     timely = {k: replace(matter, at=p.last_at) for k, p in closed.items()}
-    scored = [(compare(timely[k], p, scorecard), k) for k, p in closed.items()]
+    among = rivals(matter, closed.values())
+    scored = [(compare(timely[k], p, scorecard, among), k) for k, p in closed.items()]
     fitting = [(e.weight, str(k), k) for e, k in scored if e.joins]
     return max(fitting)[2] if fitting else None
 

@@ -43,7 +43,6 @@ CASES: list[dict[str, Any]] = [
 ]
 # id -> what is missing in one line.
 PENDING = {
-    "c11": "grouping: three accounts of one repair job in other words, same operator, are three incidents",
     "c35": "disputed: pending_material is the state 待补正 of DOMAIN 7.4, the case wants pending_acceptance; the clock runs on as it should",
 }
 

@@ -536,7 +536,10 @@ async def test_thresholds_are_the_places_own(house: House) -> None:
 
 def test_the_same_thing_by_name_is_of_one_class() -> None:
     """However each letter was read: five cases for a telephone, five readings."""
-    every = [complained(n, goods=goods, product_token=7) for n, goods in enumerate(("通讯产品", "其他商品", None, "家居用品", "文化娱乐体育"))]
+    every = [
+        complained(n, goods=goods, product_token=7)
+        for n, goods in enumerate(("通讯产品", "其他商品", None, "家居用品", "文化娱乐体育"))
+    ]
     found = review(every, every[-1], THRESHOLDS)
     assert found is not None
     assert (found["triggers"], found["classes"]) == (["class"], {"goods": 5})

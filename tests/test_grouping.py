@@ -97,13 +97,13 @@ def test_rules_forbid_whatever_the_sum_says(matter: Features, rule: str) -> None
     profile = incidents.open_profile(food(0, shop=1, lot=1))
     for n in range(4):
         profile.absorb(food(n / 2, shop=1, lot=1))
-    evidence = incidents.compare(matter, profile, incidents.shipped_scorecard())
+    evidence = incidents.compare(matter, profile, incidents.shipped_scorecard(), {})
     assert (evidence.forbidden_by, evidence.joins) == (rule, False)
 
 
 def test_a_silent_field_says_nothing() -> None:
     profile = incidents.open_profile(food(0, shop=1))
-    found, _ = incidents.levels(Features(START, terms={1: 8.0}), profile)
+    found, _ = incidents.levels(Features(START, terms={1: 8.0}), profile, {})
     assert not {"shop", "issue", "product", "place", "lot", "city", "district"} & set(found)
 
 

@@ -450,11 +450,11 @@ async def test_a_clerk_retells_and_it_is_still_one_dispute(house: House) -> None
     """The hotline's clerk has words of his own; thing, day and sum are the same. With another sum it is another purchase."""
     shop = {"name": "云阶装饰材料店", "address": "武汉市武昌区中北路17号"}
     told = {"product": "防潮垫", "event_date": "2026-07-10", "amount_fen": 29600, "respondents": [shop]}
-    first = await arrive(house, "1", "两卷防潮垫单子写3mm，卡尺量只有2mm，云阶店说都一样。不一样啊！给我换。", channel="app", **told)
-    retold = "市民来电反映在云阶装饰材料店购买防潮垫，厚度与所订不符，店家不换，要求更换。"
-    second = await arrive(
-        house, "2", retold, source="hotline", channel="hotline12345", at=NOW + timedelta(days=2), **told
+    first = await arrive(
+        house, "1", "两卷防潮垫单子写3mm，卡尺量只有2mm，云阶店说都一样。不一样啊！给我换。", channel="app", **told
     )
+    retold = "市民来电反映在云阶装饰材料店购买防潮垫，厚度与所订不符，店家不换，要求更换。"
+    second = await arrive(house, "2", retold, source="hotline", channel="hotline12345", at=NOW + timedelta(days=2), **told)
     assert (second["copy_of"], second["state"]) == (first["id"], "merged")
     other = await arrive(house, "3", retold, channel="app", at=NOW + timedelta(days=3), **{**told, "amount_fen": 14800})
     assert (other["copy_of"], other["state"]) == (None, "pending_acceptance")

@@ -348,7 +348,9 @@ def test_levels_as_the_engine_gives_them_have_words() -> None:
         profile = engine.open_profile(engine.Features(at, **values[(n * 37 + 11) % len(values)]))
         profile.absorb(engine.Features(at, **values[(n * 53 + 5) % len(values)]))
         profile.absorb(engine.Features(at, **values[(n * 71 + 3) % len(values)]))
-        found, _ = engine.levels(engine.Features(at + timedelta(days=n % 90), **one), profile)
+        found, _ = engine.levels(
+            engine.Features(at + timedelta(days=n % 90), **one), profile, {"same": n % 9, "unnamed": n % 5, "other": n % 3}
+        )
         for name, level in found.items():
             assert level_words(name, level), (name, level)
 
