@@ -33,7 +33,7 @@ lint: env-dev
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 test-slow: env-dev
 	$(BIN)/python -m pytest -m slow

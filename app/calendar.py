@@ -434,7 +434,8 @@ def _statutory_days() -> Mapping[int, frozenset[date]]:
     }
 
 
-def shipped() -> tuple[dict[int, str], dict[date, Day]]:
+@lru_cache(maxsize=1)
+def shipped() -> tuple[Mapping[int, str], Mapping[date, Day]]:
     """(year -> source, exceptions) as shipped: notices up to the last one known to chinesecalendar."""
     import chinese_calendar
 

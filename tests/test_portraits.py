@@ -325,6 +325,7 @@ LEVELS: dict[str, list[str]] = {
     **{name: [level for chain in chains for level in chain] for name, chains in engine.ORDERS.items()},
 }  # fmt: skip
 LEVELS["district"] = LEVELS["city"]
+LEVELS["rivals"] = [f"{w}/{n}" for w, n in product(_WHO, "123")]
 
 
 def test_every_level_has_words() -> None:
@@ -349,7 +350,9 @@ def test_levels_as_the_engine_gives_them_have_words() -> None:
         profile.absorb(engine.Features(at, **values[(n * 53 + 5) % len(values)]))
         profile.absorb(engine.Features(at, **values[(n * 71 + 3) % len(values)]))
         found, _ = engine.levels(
-            engine.Features(at + timedelta(days=n % 90), **one), profile, {"same": n % 9, "unnamed": n % 5, "other": n % 3}
+            engine.Features(at + timedelta(days=n % 90), **one),
+            profile,
+            {"same": n % 9 + 1, "unnamed": n % 5 + 1, "other": n % 3 + 1},
         )
         for name, level in found.items():
             assert level_words(name, level), (name, level)

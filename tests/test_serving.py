@@ -150,7 +150,7 @@ def under_fire(data: Path, count: int, kills: int) -> None:
 
 
 def test_killed_at_any_moment_it_loses_nothing_and_leaves_nothing(data: Path) -> None:
-    under_fire(data, count=300, kills=4)
+    under_fire(data, count=150, kills=3)
 
 
 @pytest.mark.slow
