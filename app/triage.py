@@ -23,6 +23,7 @@ from app import (
     clocks,
     codes,
     complainants,
+    crowds,
     deliveries,
     directories,
     incidents,
@@ -241,7 +242,7 @@ class _Matter:
     district: str
     original: Any = None
     incident: Assigned | None = None
-    around: incidents.Situation = field(default_factory=incidents.Situation)
+    around: crowds.Situation = field(default_factory=crowds.Situation)
     findings: list[dict[str, Any]] | None = None
     # R5, and a person must say whether it is handled anew: no second term until then (Art. 35(2)).
     told_before: bool = False
@@ -408,19 +409,19 @@ async def _earlier(
 async def _around(
     connection: Connection, matter: _Matter, incident_id: uuid.UUID, read: ReadLetter, filer: Linked | None, earlier: Sequence[Any],
     thresholds: Mapping[str, float],
-) -> incidents.Situation:  # fmt: skip
+) -> crowds.Situation:  # fmt: skip
     """The matter's incident with the matter itself, whose row is not written yet: its person is counted here unless already in. Whether
     so many are more than usual is asked when they are enough to matter, and only where the worker has not found out yet."""
     opened = bool(matter.incident and matter.incident.opened)
-    known = incidents.Situation(1 if opened else 0)
+    known = crowds.Situation(1 if opened else 0)
     if not opened:
         people = dict(read.people)
         own = people.get("filer") or people.get("principal")
         # What an agent gave as well is not the person's own.
         contacts = set(own.comparison if own else ()) - set(people["agent"].comparison if "agent" in people else ())
-        known = await incidents.situation(
+        known = await crowds.situation(
             connection, incident_id, person=filer.complainant_id if filer else None, contacts=contacts,
-            counted=_already_counted(earlier, incident_id), names=thresholds.get("identity.shared", incidents.SHARED_NAMES),
+            counted=_already_counted(earlier, incident_id), names=thresholds.get("identity.shared", crowds.SHARED_NAMES),
         )  # fmt: skip
         if filer is None:
             known = replace(known, people=known.people + 1)

@@ -13,6 +13,7 @@ from app import (
     audit,
     bursts,
     complainants,
+    crowds,
     deliveries,
     factors,
     incidents,
@@ -107,10 +108,10 @@ async def fold(house: House, *, limit: int = 50) -> int:
         async with house.database.transaction() as connection:
             await incidents.fold(connection, incident_id)
     async with house.database.transaction() as connection:
-        grown = await incidents.uncounted(connection, limit)
+        grown = await crowds.uncounted(connection, limit)
         before = await portraits.sizes(connection, grown, titled=True)
         if grown:
-            await incidents.recount(connection, grown, lambda place: house.policy_at(place, now).thresholds)
+            await crowds.recount(connection, grown, lambda place: house.policy_at(place, now).thresholds)
         watched = house.policy_at(None, now).thresholds["cluster.watch"]
         for incident_id in portraits.outgrown(before, await portraits.sizes(connection, grown), watched):
             try:

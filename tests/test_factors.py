@@ -13,7 +13,7 @@ import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import acts, correcting, factors, incidents, policy, repeats, rerouting, settling, wording, worker
+from app import acts, correcting, crowds, factors, policy, repeats, rerouting, settling, wording, worker
 from app.database import Database
 from app.errors import Conflict, Forbidden
 from app.identity import Principal
@@ -528,8 +528,8 @@ async def test_thresholds_are_the_places_own(house: House) -> None:
     matters = [await file(house, BROKEN[n], person(n, phone="13900088888")) for n in range(2)]
     async with house.database.connection() as connection:
         incident = await connection.fetchval("SELECT incident_id FROM incident_membership WHERE matter_id = $1", matters[0].id)
-        assert (await incidents.situation(connection, incident)).people == 1
-        assert (await incidents.situation(connection, incident, names=3)).people == 2
+        assert (await crowds.situation(connection, incident)).people == 1
+        assert (await crowds.situation(connection, incident, names=3)).people == 2
     shipped = policy.in_force(house.policies, date(2026, 11, 28), "42").thresholds
     assert {"quantity.pieces", "quantity.cases", "quantity.per_day"} <= shipped.keys()
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app import incidents, wording, worker
+from app import crowds, wording, worker
 from app.identity import new_id
 from app.intake import Complaint
 from app.privacy import Keys, Vault
@@ -208,7 +208,7 @@ async def test_one_letter_of_four_people_about_one_merchant_is_undetermined(hous
     await worker.fold(house)
     async with house.database.connection() as connection:
         incident = uuid.UUID(last["incident_id"])
-        assert (await incidents.situation(connection, incident)).people == 4
+        assert (await crowds.situation(connection, incident)).people == 4
         assert await connection.fetchval("SELECT people_complaints FROM incident WHERE id = $1", incident) == 4
         assert await connection.fetchval("SELECT count(*) FROM incident_membership WHERE valid_to IS NULL") == 4
         assert await connection.fetchval("SELECT count(*) FROM matter WHERE NOT compared") == 0
