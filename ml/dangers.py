@@ -157,6 +157,15 @@ def _is_stomach(text: str, one: Candidate) -> bool:
     return not _NO_STOMACH.match(text[one.start : one.end])
 
 
+# That one's complaint is handled together with others' (Art. 12) is no gathering.
+_JOINS = re.compile(r"(?:同意|愿意?|可以)[^,。;!?\n]{0,14}(?:共同|一起|一道|一同|合并)(?:投诉|处理|办理|反映)")
+
+
+def _is_gathering(text: str, one: Candidate) -> bool:
+    around = _JOINS.search(text, max(0, one.start - 16), min(len(text), one.end + 6))
+    return around is None or not (around.start() < one.end and one.start < around.end())
+
+
 _IS_SUCH: Mapping[str, Callable[[str, Candidate], bool]] = {
     "special_equipment": _is_equipment,
     "product_safety": _is_hazard,
@@ -165,6 +174,7 @@ _IS_SUCH: Mapping[str, Callable[[str, Candidate], bool]] = {
     "elderly": _is_person,
     "explosion": _is_explosive,
     "food_poisoning": _is_stomach,
+    "group_action": _is_gathering,
 }
 
 # Who buys, is talked into it, or is hurt, and is old or a child by what is said of him; food whose date was changed: no judge is asked.

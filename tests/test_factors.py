@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import acts, correcting, crowds, factors, policy, repeats, rerouting, settling, wording, worker
+from app.crowds import counted_twice
 from app.database import Database
 from app.errors import Conflict, Forbidden
 from app.identity import Principal
-from app.incidents import counted_twice
 from app.intake import Complaint
 from app.privacy import Vault
 from app.repeats import Complained, bought, quantities, review
