@@ -39,6 +39,7 @@ REOPENING_GROUNDS = ("own_error", "agreement_not_performed", "handled_by_merchan
 WAITING = frozenset({"pending_acceptance", "pending_material", "pending_dispatch"})
 # Of a matter that has just come to whoever is to handle it.
 FIRST_STATES = {"complaint": "pending_acceptance", "report": "verifying", "other": "registered"}
+FIRST_CLOCKS = {"complaint": "complaint.accept", "report": "clue.verify"}
 MEDIATION = frozenset({"accepted", "settling", "delegated", "mediating", "appraising", "suspended"})
 _DESK = ("intake", "mediator", "supervisor")
 

@@ -23,7 +23,7 @@ from app import audit
 from app.calendar import SHANGHAI, local_day
 from app.codes import region_name
 from app.database import Connection
-from app.errors import Forbidden, NotFound
+from app.errors import NotFound
 from app.identity import Principal, new_id
 
 if TYPE_CHECKING:
@@ -284,8 +284,7 @@ def sentence(row: Mapping[Any, Any]) -> str:
 
 async def see(connection: Connection, burst_id: uuid.UUID, principal: Principal, note: str | None) -> dict[str, Any]:
     """Somebody has looked; the first one stays. The caller has made sure that he may see it. The note is kept with the act."""
-    if not principal.natural_person:
-        raise Forbidden("a person must have looked; a machine's token can't")
+    principal.require_person("have looked")
     row = await connection.fetchrow(
         "UPDATE burst SET seen_by = coalesce(seen_by, $2), seen_at = coalesce(seen_at, clock_timestamp()) WHERE id = $1 "
         "RETURNING id, seen_by, seen_at",

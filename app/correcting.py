@@ -46,7 +46,6 @@ from ml.signals import TYPES as SIGNALS
 
 # Before these a matter has seen no legal act: its lane may still be read otherwise.
 _UNTOUCHED = frozenset({*acts.FIRST_STATES.values(), "pending_dispatch"})
-_CLOCK = {"complaint": "complaint.accept", "report": "clue.verify"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +69,7 @@ async def correct_reading(
 
     Raises Invalid for a value of no list, Conflict where the kind is past correcting.
     """
-    if not principal.natural_person:
-        raise Forbidden("a person must correct; a machine's token can't")
+    principal.require_person("correct")
     now = datetime.now(UTC)
     async with house.database.transaction() as connection:
         await _check(connection, wanted)
@@ -211,10 +209,8 @@ async def _change_lane(
 
 
 async def _start_clock(house: House, connection: Connection, matter_id: uuid.UUID, lane: str, received_at: datetime) -> None:
-    received_on = local_day(received_at)
-    if lane in _CLOCK and received_on >= calendar.CLOCKS_FROM:
-        due = calendar.due(house.calendar, _CLOCK[lane], received_on, mode=house.settings.due_mode)
-        await clocks.start_clock(connection, new_id(), matter_id, due, received_at)
+    if key := acts.FIRST_CLOCKS.get(lane):
+        await effects.start_clock(house, connection, matter_id, key, received_at, received_at=received_at)
 
 
 async def _split(house: House, connection: Connection, matter: Any, principal: Principal, now: datetime) -> uuid.UUID:
@@ -310,7 +306,7 @@ async def merge_people(
     house: House, complainant_id: uuid.UUID, others: Sequence[uuid.UUID], principal: Principal, *, reason: str, lanes: Sequence[str]
 ) -> dict[str, Any]:  # fmt: skip
     """Joins the others' records to the complainant, now and in every later run. Gives {run_id, complainant_id, records}."""
-    _require_person(principal)
+    principal.require_person("correct")
     async with house.database.transaction() as connection:
         ids = [complainant_id, *dict.fromkeys(others)]
         if len(ids) < 2 or complainant_id in others:
@@ -341,7 +337,7 @@ async def split_people(
 ) -> dict[str, Any]:  # fmt: skip
     """Takes records out into a complainant of their own, apart from the rest in every later run. Gives {run_id, complainant_id (the
     new one), records}."""
-    _require_person(principal)
+    principal.require_person("correct")
     async with house.database.transaction() as connection:
         records = await _records(connection, complainant_id, principal, lanes)
         leaving = list(dict.fromkeys(parted))
@@ -375,7 +371,7 @@ async def pin_person(
     house: House, complainant_id: uuid.UUID, principal: Principal, *, pinned: bool, reason: str, lanes: Sequence[str]
 ) -> dict[str, Any]:  # fmt: skip
     """Nothing automatic moves a pinned complainant's records or merges it away; new records may still join it."""
-    _require_person(principal)
+    principal.require_person("correct")
     async with house.database.transaction() as connection:
         await _records(connection, complainant_id, principal, lanes)
         if not await complainants.pin(connection, complainant_id, principal.subject if pinned else None):
@@ -392,7 +388,7 @@ async def undo_run(
     house: House, run_id: uuid.UUID, principal: Principal, *, reason: str, lanes: Sequence[str]
 ) -> dict[str, Any]:  # fmt: skip
     """Takes a merge, a split, a move, a bridge or a whole relink or regrouping back. Who may not see all that it moved may not undo it."""
-    _require_person(principal)
+    principal.require_person("correct")
     async with house.database.transaction() as connection:
         of = await connection.fetchval("SELECT object FROM link_run WHERE id = $1", run_id)
         seen_from = {"incident": incidents.outside, "merchant": merchants.outside}.get(of, complainants.outside)
@@ -409,11 +405,6 @@ async def undo_run(
             found = await complainants.undo(connection, run_id, actor=principal.subject, reason=reason)
         await audit.record(connection, principal.subject, "undo", "link_run", [run_id], purpose=reason)
     return found
-
-
-def _require_person(principal: Principal) -> None:
-    if not principal.natural_person:
-        raise Forbidden("a person must correct; a machine's token can't")
 
 
 async def _records(
@@ -449,7 +440,7 @@ async def merge_incidents(
     house: House, incident_id: uuid.UUID, others: Sequence[uuid.UUID], principal: Principal, *, reason: str, lanes: Sequence[str]
 ) -> dict[str, Any]:  # fmt: skip
     """The others' complaints belong here, now and in every later pass. Gives {run_id, incident_id, matters}."""
-    _require_person(principal)
+    principal.require_person("correct")
     async with house.database.transaction() as connection:
         ids = [incident_id, *dict.fromkeys(others)]
         if len(ids) < 2 or incident_id in others:
@@ -479,7 +470,7 @@ async def split_incident(
     expect: the token of a preview. Without it nothing is done, and the answer says what would be touched: {matters, sample, token}. With
     it the act touches exactly those members; Conflict where the filter picks others by now.
     """
-    _require_person(principal)
+    principal.require_person("correct")
     async with house.database.transaction() as connection:
         members = await _members(connection, incident_id, principal, lanes)
         picked = await incidents.choose_members(connection, incident_id, chosen)
@@ -522,7 +513,7 @@ async def close_incident(
     house: House, incident_id: uuid.UUID, principal: Principal, *, closed: bool, reason: str, lanes: Sequence[str]
 ) -> dict[str, Any]:  # fmt: skip
     """Closes: what comes from now on is a recurrence of it. Or reopens: it takes new complaints again."""
-    _require_person(principal)
+    principal.require_person("correct")
     async with house.database.transaction() as connection:
         await _members(connection, incident_id, principal, lanes)
         state = await connection.fetchval("SELECT state FROM incident WHERE id = $1", incident_id)
@@ -581,7 +572,7 @@ async def merge_merchants(
     house: House, merchant_id: uuid.UUID, others: Sequence[uuid.UUID], principal: Principal, *, reason: str
 ) -> dict[str, Any]:  # fmt: skip
     """The others' mentions, names and keys are this merchant's. Gives {run_id, merchant_id, mentions}."""
-    _require_person(principal)
+    principal.require_person("correct")
     async with house.database.transaction() as connection:
         ids = [merchant_id, *dict.fromkeys(others)]
         if len(ids) < 2 or merchant_id in others:
@@ -610,7 +601,7 @@ async def split_merchant(
     house: House, merchant_id: uuid.UUID, parted: Sequence[uuid.UUID], principal: Principal, *, into: uuid.UUID | None, reason: str
 ) -> dict[str, Any]:  # fmt: skip
     """Mentions that mean somebody else: another known merchant, or one of their own. Gives {run_id, merchant_id, mentions}."""
-    _require_person(principal)
+    principal.require_person("correct")
     async with house.database.transaction() as connection:
         if into == merchant_id:
             raise Invalid.field("into", "must be another merchant")

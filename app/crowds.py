@@ -80,6 +80,13 @@ async def situation(
     return Situation(people, frozenset(row["districts"] or ()), row["harm"], row["excess"])
 
 
+def is_one_identity(fields: Iterable[str]) -> bool:
+    """Whether what is shared, by names of fields, makes several names one: a telephone or document does, an address only with a device."""
+    held = {f.lower() for f in fields}
+    own, house = ({f.name.lower() for f in some} for some in (_OWN_FIELDS, _HOUSE_FIELDS))
+    return bool(held & own) or house <= held
+
+
 def counted_twice(shared: Iterable[tuple[int, frozenset[Any]]], names: float = SHARED_NAMES) -> int:
     """How many too many a count of people is. shared: (field, those who hold one value of it). One telephone or document with so many
     names on it is one identity (Art. 17(1)(4)); an address alone is a family's, with a device in common too it is one. Order says nothing."""

@@ -23,7 +23,7 @@ from standardwebhooks import Webhook
 from app import audit
 from app.calendar import SHANGHAI
 from app.database import Connection, Database, to_json
-from app.errors import Conflict, Forbidden, Invalid, NotFound
+from app.errors import Conflict, Invalid, NotFound
 from app.identity import Principal, new_id
 from app.privacy import Vault
 
@@ -98,8 +98,7 @@ async def acknowledge(
 ) -> dict[str, Any]:  # fmt: skip
     """A named person takes the emergency over; the calls stop. A second person learns who was first. lanes: those the
     caller may know of."""
-    if not principal.natural_person:
-        raise Forbidden("a person must acknowledge; a machine's token can't")
+    principal.require_person("acknowledge")
     async with database.transaction() as connection:
         row = await connection.fetchrow(
             # The matter before its page, as everybody who announces.

@@ -111,8 +111,7 @@ async def _act(
 
 def _require(principal: Principal, jurisdiction: str) -> None:
     principal.require(*_ROLES)
-    if not principal.natural_person:
-        raise Forbidden("a person must do this; a machine's token can't")
+    principal.require_person()
     if not principal.covers(jurisdiction):
         raise Forbidden(f"the policy of {jurisdiction} is not within {', '.join(principal.jurisdictions)}")
 

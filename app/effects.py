@@ -471,7 +471,7 @@ async def _sent(doing: _Doing) -> None:
     if receiver.elsewhere:
         return
     await connection.execute("UPDATE matter SET district = $2, reached_at = $3 WHERE id = $1", doing.id, receiver.code, at)
-    if key := {"complaint": "complaint.accept", "report": "clue.verify"}.get(doing.matter["lane"]):
+    if key := acts.FIRST_CLOCKS.get(doing.matter["lane"]):
         await doing.start(key, at, received_at=at)
     queue = "intake" if doing.matter["track"] == "none" else doing.matter["track"]
     await work.send(connection, doing.id, queue, doing.signed.act, doing.actor, district=receiver.code)

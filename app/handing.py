@@ -5,10 +5,10 @@ import uuid
 from datetime import UTC, date, datetime
 from typing import Any
 
-from app import acts, audit, calendar, cases, clocks, handovers, partners, rerouting, work
+from app import acts, audit, calendar, cases, clocks, effects, handovers, partners, rerouting, work
 from app.calendar import local_day
 from app.database import Connection, to_json
-from app.errors import Conflict, Forbidden, Invalid, NotFound
+from app.errors import Conflict, Invalid, NotFound
 from app.handovers import STATE_LABELS, Status
 from app.identity import Principal, new_id
 from app.partners import KINDS, RESULT_LABELS
@@ -27,7 +27,7 @@ async def hand_over(
     """By a person, to a partner of a kind that no act hands over to, or of one that may be asked beside it. agreement_on, both_parties: of a
     judicial confirmation 司法确认, which both apply for together within thirty days of their agreement."""
     now = at or datetime.now(UTC)
-    _natural(principal)
+    principal.require_person()
     async with house.database.transaction() as connection:
         matter = await cases.hold(connection, matter_id)
         if not principal.covers(matter["district"]) or matter["lane"] not in lanes:
@@ -82,7 +82,7 @@ async def hand_over_incident(
 ) -> uuid.UUID:  # fmt: skip
     """A candidate of a public-interest suit 公益诉讼: the incident's numbers, to whoever may sue. Its matters stay as they are."""
     now = at or datetime.now(UTC)
-    _natural(principal)
+    principal.require_person()
     async with house.database.transaction() as connection:
         matters = await connection.fetch(
             "SELECT m.* FROM incident i JOIN incident_membership im ON im.incident_id = i.id AND im.valid_to IS NULL AND im.is_primary "
@@ -112,7 +112,7 @@ async def recall(
 ) -> None:  # fmt: skip
     """Taken back by a person; what was with an enterprise or delegated is the bureau's again, as it was before."""
     now = at or datetime.now(UTC)
-    _natural(principal)
+    principal.require_person()
     async with house.database.transaction() as connection:
         matter, handover = await _held(connection, handover_id, principal, lanes)
         if handover["closed_at"] is not None:
@@ -125,7 +125,7 @@ async def recall(
 
 async def acknowledge(house: House, handover_id: uuid.UUID, principal: Principal, *, lanes: tuple[str, ...]) -> None:
     """Somebody has seen what called for a person."""
-    _natural(principal)
+    principal.require_person()
     async with house.database.transaction() as connection:
         await _held(connection, handover_id, principal, lanes)
         await handovers.attend(connection, handover_id, None)
@@ -303,14 +303,7 @@ async def _call_desk(house: House, connection: Connection, matter: Any, handover
             connection, matter["id"], "verifying", actor=actor, at=now, note=f"{KINDS[handover['kind']].label}退回", authority="partner",
             act="partner_returned",
         )  # fmt: skip
-        due = calendar.due(
-            house.calendar,
-            "clue.verify",
-            local_day(now),
-            received_on=local_day(matter["received_at"]),
-            mode=house.settings.due_mode,
-        )
-        await clocks.start_clock(connection, new_id(), matter["id"], due, now)
+        await effects.start_clock(house, connection, matter["id"], "clue.verify", now, received_at=matter["received_at"])
         await work.reopen(connection, matter["id"], actor)
         matter = await cases.hold(connection, matter["id"])
     if matter["state"] in acts.CLOSED:
@@ -352,8 +345,3 @@ async def candidates(house: House, principal: Principal, *, at: datetime | None 
         return await handovers.candidates(
             connection, principal, lambda place: house.policy_at(place, now).thresholds, least=least
         )
-
-
-def _natural(principal: Principal) -> None:
-    if not principal.natural_person:
-        raise Forbidden("a person must do this; a machine's token can't")

@@ -14,6 +14,7 @@ from typing import Any
 
 from app import audit, deliveries, law
 from app.calendar import local_day
+from app.codes import common_region
 from app.database import Connection
 from app.errors import Conflict, DifferentContent, Invalid, NotFound
 from app.identity import Principal, new_id
@@ -489,12 +490,6 @@ async def _figures(connection: Connection, incident_id: uuid.UUID) -> dict[str, 
     return {k: v for k, v in row.items() if k not in ("handover", "handover_id")} if row else None
 
 
-def common_place(districts: Sequence[str]) -> str:
-    """The narrowest place of all: a district, a city, the province."""
-    width = next((w for w in (6, 4, 2) if len({d[:w] for d in districts}) == 1), 2)
-    return districts[0][:width]
-
-
 async def candidates(connection: Connection, principal: Principal, thresholds: Any, *, least: float) -> list[dict[str, Any]]:
     """Incidents that harm many consumers, most people first: numbers only. thresholds: of a place, as a function; least: the lowest number
     of people any of them speaks of."""
@@ -506,7 +501,7 @@ async def candidates(connection: Connection, principal: Principal, thresholds: A
     for row in rows:
         limits = {
             **CANDIDATE_THRESHOLDS,
-            **{k: v for k, v in thresholds(common_place(row["districts"])).items() if k in CANDIDATE_THRESHOLDS},
+            **{k: v for k, v in thresholds(common_region(row["districts"])).items() if k in CANDIDATE_THRESHOLDS},
         }
         some = row["people"] >= limits["public_interest.harm_people"]
         reached = [

@@ -42,6 +42,11 @@ class Principal:
         if not self.roles & {*roles, "admin"}:
             raise Forbidden(f"needs one of the roles {', '.join(roles)}")
 
+    def require_person(self, what: str = "do this") -> None:
+        """what: in the words of the refusal."""
+        if not self.natural_person:
+            raise Forbidden(f"a person must {what}; a machine's token can't")
+
     def has(self, *roles: str) -> bool:
         return bool(self.roles & set(roles))
 

@@ -254,7 +254,7 @@ async def act(
     ground: str | None = None, reason: str | None = None, detail: Mapping[str, Any] | None = None, at: datetime | None = None,
 ) -> list[Result]:  # fmt: skip
     """A legal act on all members or some of them, by what is due first; a result for each."""
-    if name not in ACTS or name not in acts.ACTS:
+    if name not in ACTS:
         raise NotFound(f"no act {name} for a joint matter; there are {', '.join(ACTS)}")
     principal.require(*ROLES)
 
@@ -330,8 +330,7 @@ async def _tried(one: Callable[[Any], Awaitable[Result]], member: Any) -> Result
 
 def _desk(principal: Principal) -> None:
     principal.require(*ROLES)
-    if not principal.natural_person:
-        raise Forbidden("a person must do this; a machine's token can't")
+    principal.require_person()
 
 
 def _refused(told: str, why: Mapping[uuid.UUID, str]) -> Conflict:

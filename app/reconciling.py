@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from app import acts, audit, calendar, cases, clocks, deliveries, handovers, intake, law, work
+from app import acts, audit, cases, clocks, deliveries, effects, handovers, intake, law, work
 from app.calendar import local_day
 from app.database import Connection
 from app.errors import Conflict, Forbidden, Invalid, NotFound
@@ -40,7 +40,6 @@ _BY_LANE = {
 }  # fmt: skip
 _OUTCOMES = {"agreed": "agreement", "terminated": "terminated", "withdrawn": "withdrawn", "not_accepted": "not_accepted"}
 _OPEN_STATE = {"complaint": "pending_acceptance", "report": "verifying", "other": "registered"}
-_FIRST_CLOCK = {"complaint": "complaint.accept", "report": "clue.verify"}
 _RANK = {"waiting": 0, "accepted": 1, "case_opened": 2}
 _ENDED = 3
 _BASIS = law.cite(law.ORDER_121, 40)
@@ -345,8 +344,8 @@ async def _run_clocks(
 ) -> None:  # fmt: skip
     """The clocks that run in this state: before acceptance from receipt, after it from the day of acceptance. ours: a mediation that our
     own act began keeps the day it has."""
-    matter_id, received_on = matter["id"], local_day(matter["received_at"])
-    first = _FIRST_CLOCK.get(matter["lane"])
+    matter_id = matter["id"]
+    first = acts.FIRST_CLOCKS.get(matter["lane"])
     rank = _our_rank(state)
     running = {
         r["key"]: r["started_at"]
@@ -358,11 +357,13 @@ async def _run_clocks(
         if "complaint.mediate" in running:
             await clocks.stop_clocks(connection, matter_id, at=at, by="reconciled", key="complaint.mediate", actor=actor)
         if first not in running:
-            await _start(house, connection, matter_id, first, matter["received_at"], received_on)
+            await effects.start_clock(
+                house, connection, matter_id, first, matter["received_at"], received_at=matter["received_at"]
+            )
     elif state == "case_opened":
         await clocks.stop_clocks(connection, matter_id, at=at, by="case_opened", key="clue.verify", actor=actor)
         if "case.decide" not in running:
-            await _start(house, connection, matter_id, "case.decide", at, received_on)
+            await effects.start_clock(house, connection, matter_id, "case.decide", at, received_at=matter["received_at"])
     elif rank == 1 and matter["lane"] == "complaint":
         if "complaint.accept" in running:
             await clocks.stop_clocks(connection, matter_id, at=at, by="accepted", key="complaint.accept", actor=actor)
@@ -377,16 +378,8 @@ async def _run_clocks(
                 at = await connection.fetchval(
                     "SELECT started_at FROM clock WHERE matter_id = $1 AND key = 'complaint.mediate' ORDER BY started_at LIMIT 1", matter_id
                 ) or at  # fmt: skip
-            await _start(house, connection, matter_id, "complaint.mediate", at, received_on)
+            await effects.start_clock(house, connection, matter_id, "complaint.mediate", at, received_at=matter["received_at"])
     await work.redate(connection, [matter_id])
-
-
-async def _start(
-    house: House, connection: Connection, matter_id: uuid.UUID, key: str, at: datetime, received_on: Any
-) -> None:  # fmt: skip
-    if received_on >= calendar.CLOCKS_FROM:
-        due = calendar.due(house.calendar, key, local_day(at), received_on=received_on, mode=house.settings.due_mode)
-        await clocks.start_clock(connection, new_id(), matter_id, due, at)
 
 
 async def _fill(connection: Connection, matter_id: uuid.UUID, run: Run | None, recovered_fen: int | None) -> None:
@@ -474,8 +467,7 @@ async def resolve(
     """ours: what we hold stands. platform: its state is taken over, signed by as many as that needs."""
     if holds not in ("ours", "platform"):
         raise Invalid.field("holds", "must be ours or platform")
-    if not principal.natural_person:
-        raise Forbidden("a person must say whose word holds; a machine's token can't")
+    principal.require_person("say whose word holds")
     now = at or datetime.now(UTC)
     async with house.database.transaction() as connection:
         matter_id = await connection.fetchval("SELECT matter_id FROM reconciliation WHERE letter_id = $1", letter_id)

@@ -13,11 +13,11 @@ from typing import Any
 
 from app.calendar import local_day
 from app.complainants import Linked
+from app.crowds import is_one_identity
 from app.intake import Letter
 from app.jurisdiction import of_council
 from app.reading import ReadLetter
 from ml.facts import parse_han
-from ml.tokens import Field
 
 COPY_DAYS = 60
 _COPY_COSINE = 0.8
@@ -159,7 +159,7 @@ def findings(
             say(
                 "R7", role=person.role,
                 shared=[{"complainant_id": str(o.complainant_id), "fields": o.fields, "kind": o.kind} for o in person.shared_with],
-                counted_once=any(_is_one_identity(o.fields) for o in person.shared_with),
+                counted_once=any(is_one_identity(o.fields) for o in person.shared_with),
             )  # fmt: skip
     agent = next((p for p in linked if p.role == "agent"), None)
     if agent is not None:
@@ -175,13 +175,6 @@ def findings(
         if sheet := review([own, *others], own, thresholds):
             say("factor17_review", **sheet)
     return found
-
-
-def _is_one_identity(fields: Sequence[str]) -> bool:
-    """As incidents count people: one telephone or document is one identity, an address only with a device."""
-    held = {f.lower() for f in fields}
-    one = {f.name.lower() for f in (Field.PHONE, Field.ID, Field.PASSPORT)}
-    return bool(held & one) or {"address", "device"} <= held
 
 
 def _at_one_merchant(read: ReadLetter, same: Sequence[Any], thresholds: Mapping[str, float]) -> dict[str, Any]:

@@ -59,7 +59,7 @@ async def perform(
             raise Forbidden(_NOT_FORWARDED)
         principal.require(*wanted.roles)
         if wanted.person:
-            _natural(principal)
+            principal.require_person()
         await _require_consents(connection, matter, wanted)
         if wanted.reasoned and not reason:
             raise Invalid.field("reason", f"{wanted.label} needs a reason")
@@ -101,7 +101,7 @@ async def approve(
     house: House, approval_id: uuid.UUID, principal: Principal, *, lanes: Sequence[str], at: datetime | None = None
 ) -> Done:  # fmt: skip
     """A further signature, by another natural person than those who signed; the last one carries the act out."""
-    _natural(principal)
+    principal.require_person()
     moment = at or datetime.now(UTC)
     async with house.database.transaction() as connection:
         approval, matter = await _waiting(connection, approval_id, principal, lanes)
@@ -142,7 +142,7 @@ async def reject(
     house: House, approval_id: uuid.UUID, principal: Principal, *, reason: str, lanes: Sequence[str], at: datetime | None = None
 ) -> Done:  # fmt: skip
     """The act is not done; a sample that was rejected is the supervisor's to put right."""
-    _natural(principal)
+    principal.require_person()
     moment = at or datetime.now(UTC)
     async with house.database.transaction() as connection:
         approval, matter = await _waiting(connection, approval_id, principal, lanes, own=True)
@@ -293,7 +293,7 @@ async def finish(
     recorded, the same person's is. through: of an agreement, the body before which it was made (acts.BODIES)."""
     if outcome not in OUTCOMES:
         raise Invalid.field("outcome", f"must be one of {', '.join(OUTCOMES)}")
-    _natural(principal)
+    principal.require_person()
     moment = at or datetime.now(UTC)
     act, ground = OUTCOMES[outcome]
     said = {"through": through} if through else {}
@@ -326,7 +326,7 @@ async def return_to_intake(house: House, item_id: uuid.UUID, token: uuid.UUID, p
         matter = await cases.hold(connection, await work.matter_of(connection, item_id))
         matter_id = await work.return_to_intake(connection, item_id, token, principal, reason)
         if matter["state"] in acts.ACTS["return"].sources:
-            _natural(principal)
+            principal.require_person()
             signed = Signed("return", None, reason, {}, [principal.subject], datetime.now(UTC))
             await effects.carry_out(house, connection, matter, signed)
         else:
@@ -393,8 +393,3 @@ async def consent(
             raise Conflict("nothing in this letter waits for that consent")
         await audit.record(connection, principal.subject, "consent", "letter", [letter_id], lane="complaint")
     return decided
-
-
-def _natural(principal: Principal) -> None:
-    if not principal.natural_person:
-        raise Forbidden("a person must do this; a machine's token can't")

@@ -612,7 +612,7 @@ def _rows(
                  "at": now if g.state != "open" else None, "basis": g.basis}
                 for track_of, g in (*((decided.track, g) for g in decided.gates), *decided.left)
             ]  # fmt: skip
-            key = {"complaint": "complaint.accept", "report": "clue.verify"}.get(matter.lane)
+            key = acts.FIRST_CLOCKS.get(matter.lane)
             if key and received_on >= calendar.CLOCKS_FROM and not matter.told_before:
                 due = calendar.due(house.calendar, key, received_on, mode=house.settings.due_mode)
                 rows["clock"].append(clocks.clock_row(new_id(), matter.id, due, letter.received_at))

@@ -204,7 +204,10 @@ _SURE: Mapping[str, tuple[re.Pattern[str], ...]] = {
         ),
     ),
 }  # fmt: skip
-_EDIBLE = re.compile(r"[吃喝肉奶糕饼酒饮茶糖菜果鱼虾蛋粮油米面酱]|食品|零食|熟食|卤|超市|冷柜|冰柜|冰箱")
+# What else must be spoken of somewhere in the text.
+_SURE_AMONG = {
+    "food_safety": re.compile(r"[吃喝肉奶糕饼酒饮茶糖菜果鱼虾蛋粮油米面酱]|食品|零食|熟食|卤|超市|冷柜|冰柜|冰箱"),
+}
 # Without one of these no pattern of the type can match.
 _SURE_WORDS = {
     "elderly": ("岁", "爷", "奶奶", "外婆", "外公", "姥", "爹爹", "婆婆", "老人", "老年人", "老太", "老伴", "老母亲", "老父亲", "老两口", "老头", "嗲嗲", "娭毑"),
@@ -220,7 +223,7 @@ def _by_what_is_said(text: str, found: Sequence[Danger]) -> Iterator[Danger]:
     for kind, patterns in _SURE.items():
         if kind in known or not any(word in text for word in _SURE_WORDS[kind]):
             continue
-        if kind == "food_safety" and not _EDIBLE.search(text):
+        if (among := _SURE_AMONG.get(kind)) and not among.search(text):
             continue
         for number, pattern in enumerate(patterns):
             for match in pattern.finditer(text):

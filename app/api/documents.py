@@ -213,8 +213,7 @@ async def sign_document(house: InHouse, principal: Caller, document_id: uuid.UUI
     """Signs a notice, a registration or a mediation document. Acceptance, non-acceptance and termination carry the names of those who did
     the act; one that lacked something then is filled in and issued here."""
     principal.require(*_STAFF)
-    if not principal.natural_person:
-        raise Forbidden("a person must do this; a machine's token can't")
+    principal.require_person()
     async with house.database.transaction() as connection:
         found = await _open(house, connection, document_id, principal)
         persons = [principal.subject]
