@@ -42,8 +42,8 @@ async def seed(connection: Connection) -> None:
         rows,
     )
     await connection.executemany(
-        "INSERT INTO queue (id, name, lane) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING",
-        [(q["id"], q["name"], q["lane"]) for q in shipped("queues")],
+        "INSERT INTO queue (id, name, lane, track, roles) VALUES ($1, $2, $3, $1, $4) ON CONFLICT (id) DO NOTHING",
+        [(q["id"], q["name"], q["lane"], q["roles"]) for q in shipped("queues")],
     )
 
 

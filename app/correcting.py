@@ -275,7 +275,7 @@ def _resaid(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, An
 
 async def _enqueue(connection: Connection, matter_id: uuid.UUID, queue: str, matter: Any, rank: int) -> None:
     item = {
-        "matter_id": matter_id, "queue_id": queue, "district": matter["district"], "skill": None, "priority": rank,
+        "matter_id": matter_id, "track": queue, "district": matter["district"], "priority": rank,
         "due_at": await cases.next_due(connection, matter_id), "received_at": matter["received_at"],
     }  # fmt: skip
     await work.enqueue(connection, [item])

@@ -57,9 +57,7 @@ async def _settle(house: House, seed: int, progress: Progress) -> None:
     mediator = Principal("demo-mediator", True, frozenset({"mediator", "intake", "supervisor"}), ("42",), (), ())
     now = datetime.now(UTC)
     async with house.database.connection() as connection:
-        ready = await connection.fetch(
-            "SELECT queue_id, count(*) AS items FROM work_item WHERE state = 'ready' GROUP BY 1 ORDER BY 1"
-        )
+        ready = await connection.fetch("SELECT queue_id, count(*) AS items FROM ready GROUP BY 1 ORDER BY 1")
     total = round(sum(r["items"] for r in ready) * _SETTLED_SHARE)
     done = 0
     for queue in ready:

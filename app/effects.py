@@ -398,7 +398,7 @@ async def _clue_found(doing: _Doing) -> None:
     await cases.copy_as_report(connection, doing.id, report, doing.actor, signed.at, found=_note(doing))
     await doing.start("clue.verify", signed.at, matter_id=report, received_at=signed.at)
     item = {
-        "matter_id": report, "queue_id": "clue", "district": matter["district"], "skill": None, "priority": 0,
+        "matter_id": report, "track": "clue", "district": matter["district"], "priority": 0,
         "due_at": await cases.next_due(connection, report), "received_at": signed.at,
     }  # fmt: skip
     await work.enqueue(connection, [item])
@@ -480,7 +480,7 @@ async def _sent(doing: _Doing) -> None:
 async def _returned(doing: _Doing) -> None:
     """What was counted and not cased has no work yet: somebody must send it now."""
     item = {
-        "matter_id": doing.id, "queue_id": "intake", "district": doing.matter["district"], "skill": None, "priority": 0,
+        "matter_id": doing.id, "track": "intake", "district": doing.matter["district"], "priority": 0,
         "due_at": await cases.next_due(doing.connection, doing.id), "received_at": doing.received_at,
     }  # fmt: skip
     await work.enqueue(doing.connection, [item])

@@ -16,6 +16,8 @@ from app.errors import Forbidden, Invalid, Unauthorised
 ROLES = ("portal", "intake", "mediator", "supervisor", "analyst", "policy", "auditor", "admin")
 # A partner's token says no more than whose it is; it is made where partners are registered.
 PARTNER = "partner"
+# The skill that clears a mediator for reports.
+CLUE = "clue"
 _PREFIX = "triage_"
 _CACHE_SECONDS = 5.0
 
@@ -49,6 +51,14 @@ class Principal:
 
     def has(self, *roles: str) -> bool:
         return bool(self.roles & set(roles))
+
+    @property
+    def lanes(self) -> tuple[str, ...]:
+        """That a report exists is only for those who work on reports (Art. 37): of the mediators those who have the skill `clue`."""
+        cleared = self.has("analyst", "supervisor", "intake", "auditor", "admin") or (
+            self.has("mediator") and CLUE in self.skills
+        )
+        return ("complaint", "report", "other") if cleared else ("complaint", "other")
 
     def covers(self, district: str) -> bool:
         """district: a matter's; where no place was found, the whole jurisdiction's code, for its own people to sort."""
@@ -97,6 +107,22 @@ async def issue(
     if "portal" in roles and not sources:
         raise Invalid.field("sources", "a portal token needs a source")
     return await _issue(connection, subject, roles, natural_person, jurisdictions, sources, skills, None, days)
+
+
+async def find_person(connection: Connection, subject: str) -> Principal | None:
+    """A natural person as his tokens that work now make him; None where there is none."""
+    rows = await connection.fetch(
+        "SELECT roles, jurisdictions, sources, skills FROM api_token WHERE subject = $1 AND natural_person AND partner_id IS NULL "
+        "AND revoked_at IS NULL AND expires_at > clock_timestamp()",
+        subject,
+    )
+    if not rows:
+        return None
+
+    def all_of(name: str) -> tuple[str, ...]:
+        return tuple(sorted({value for row in rows for value in row[name]}))
+
+    return Principal(subject, True, frozenset(all_of("roles")), all_of("jurisdictions"), all_of("sources"), all_of("skills"))
 
 
 async def issue_to_partner(connection: Connection, partner_id: uuid.UUID, *, days: int = 365) -> str:

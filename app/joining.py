@@ -416,4 +416,5 @@ async def _tell(
     await deliveries.announce(connection, [(s.matter_id, f"matter.{s.act}", {}) for s in said if s.act in _TOLD])
     if any(s.act in ("joint_joined", "joint_left", "joint_ended") for s in said):
         every = [m["matter_id"] for m in await joint.members(connection, joint_id)]
+        await work.regroup(connection, joint_id)
         await work.redate(connection, every)

@@ -132,7 +132,7 @@ def create_app(settings: Settings, database_url: str, *, when_ready: Callable[[]
             unanswered.set(await connection.fetchval("SELECT count(*) FROM page WHERE acknowledged_at IS NULL"))
             for state in ("waiting", "failed"):
                 undelivered.labels(state).set(await connection.fetchval("SELECT count(*) FROM delivery WHERE state = $1", state))
-            for row in await connection.fetch("SELECT queue_id, count(*) AS n FROM work_item WHERE state = 'ready' GROUP BY 1"):
+            for row in await connection.fetch("SELECT queue_id, count(*) AS n FROM ready GROUP BY 1"):
                 ready_items.labels(row["queue_id"]).set(row["n"])
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 

@@ -114,7 +114,7 @@ async def decide_anew(
     elsewhere = (
         matter["state"] in _ELSEWHERE and cause in ("incident_grew", "collusion_signal")
     ) or last.rule == jurisdiction.OUTSIDE
-    if elsewhere or await work.leased(connection, matter["id"]):
+    if elsewhere or await work.holder(connection, matter["id"]):
         flagged = await work.flag(connection, matter["id"], f"{cause}:{decided.track}", actor, dict(evidence))
         if flagged:
             told = {"cause": _TOLD.get(cause, cause), "proposed": decided.track}
@@ -190,6 +190,7 @@ REASONS = {
     "partner_failed": "承办单位未能解决，重新建议分流",
     "partner_returned": "承办单位退回",
     "partner_recalled": "撤回移送",
+    "escalated": "承办人认为本级难以解决，提请升级办理",
     "dispatched": "分送后由接收机关按其分流政策办理",
     "collusion_signal": "多人文字雷同，且共用电话、设备或者订单号，由工作人员逐件核查；不得仅凭该信号不予受理或者终止调解",
 }  # fmt: skip

@@ -514,7 +514,7 @@ def _work_item(matter: _Matter, read: ReadLetter, clock: Mapping[str, Any] | Non
     assert facts is not None
     assert decided is not None
     return {
-        "matter_id": matter.id, "queue_id": decided.track, "district": matter.district, "skill": None,
+        "matter_id": matter.id, "track": decided.track, "district": matter.district,
         "priority": priority(facts, decided.track),
         "due_at": clock["due_at"] if clock else None, "received_at": read.letter.received_at,
     }  # fmt: skip
@@ -731,7 +731,7 @@ async def open_for_human(house: House, connection: Connection, letter_id: uuid.U
     )  # fmt: skip
     if not history:
         item = {
-            "matter_id": matter_id, "queue_id": "intake", "district": house.settings.jurisdiction, "skill": None, "priority": 3,
+            "matter_id": matter_id, "track": "intake", "district": house.settings.jurisdiction, "priority": 3,
             "due_at": due.due_at if due else None, "received_at": row["received_at"],
         }  # fmt: skip
         await work.enqueue(connection, [item])

@@ -1,15 +1,22 @@
-"""The mediators' queue: one statement per verb, database time.
+"""The mediators' queue: claim, renew, release, finish; database time.
 
-A claim moves the row out of the pull index and writes a lease into its own table: leases kept inside the index are
-stepped over by every later claim.
+A work item is the work on one matter. A unit is what one person works on: an item, or the items of a joint matter. A unit with open
+items has a row in `ready` or one in `lease`: a claim moves it from one to the other in one statement, for leases kept inside the pull index
+are stepped over by every later claim. Every other verb locks the unit's row first and, when it changed something, writes its row anew
+(`_settle`).
+
+Locks: matters, then a unit's row in `ready`, then its lease, then its items.
 """
 
-import re
+import random
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
+from app import identity, queues, staff
 from app.database import Connection, to_json
 from app.errors import Conflict, Forbidden, Invalid, LeaseLost, NotFound
 from app.identity import Principal, new_id
@@ -18,6 +25,14 @@ MAX_CLAIM = 50
 LEASE_SECONDS = (30, 8 * 3600)
 # How far each step of priority moves an item forward. Bounded, so the least urgent item overtakes by waiting.
 PRIORITY_STEP = timedelta(hours=12)
+# A quarter of what is claimed is kept for the least urgent items whose term ends within these days: however many urgent ones arrive, they
+# don't wait it out (bench/starving.py).
+LAST_SHARE = 4
+LAST_CALL = timedelta(days=3)
+# How long what somebody was given, or gets back from a hold, is kept for him.
+KEPT = timedelta(days=1)
+HELD_FOR = ("appraisal", "appointment", "reply", "other")
+_LONGEST_HOLD = timedelta(days=60)
 _NO_TERM = timedelta(days=10)
 
 
@@ -25,263 +40,553 @@ def urgent_at(due_at: datetime | None, received_at: datetime, priority: int) -> 
     return (due_at or received_at + _NO_TERM) - priority * PRIORITY_STEP
 
 
-async def enqueue(connection: Connection, items: Sequence[Mapping[str, Any]]) -> None:
-    """items: {matter_id, queue_id, district, skill, priority, due_at, received_at}."""
-    if items:
-        await connection.execute(
-            "INSERT INTO work_item (id, matter_id, queue_id, district, skill, priority, due_at, urgent_at, state) "
-            "SELECT i, m, q, d, s, p, du, u, 'ready' FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], "
-            "$6::smallint[], $7::timestamptz[], $8::timestamptz[]) AS t(i, m, q, d, s, p, du, u) ON CONFLICT (matter_id) DO NOTHING",
-            [new_id() for _ in items], [i["matter_id"] for i in items], [i["queue_id"] for i in items],
-            [i["district"] for i in items], [i["skill"] for i in items], [i["priority"] for i in items],
-            [i["due_at"] for i in items], [urgent_at(i["due_at"], i["received_at"], i["priority"]) for i in items],
-        )  # fmt: skip
-
-
-_QUEUE_ID = re.compile(r"(?:(?P<district>\d{2,6})\.)?(?P<queue>[a-z0-9_]{1,40})")
-
-# The bare statement and its rights: items of a district the caller covers, or of none yet; skills he has, or none asked.
-CLAIM = """
-WITH picked AS (
-  SELECT id FROM work_item
-  WHERE queue_id = $1 AND state = 'ready' {where}
-  ORDER BY urgent_at, id LIMIT $2 FOR UPDATE SKIP LOCKED
-), moved AS (
-  UPDATE work_item SET state = 'leased', claims = claims + 1 FROM picked WHERE work_item.id = picked.id
-  RETURNING work_item.id, work_item.matter_id, work_item.queue_id, work_item.district, work_item.priority, work_item.due_at,
-            work_item.flags, work_item.urgent_at
-), leased AS (
-  INSERT INTO lease (work_item_id, token, holder, until)
-  SELECT id, gen_random_uuid(), $3, clock_timestamp() + make_interval(secs => $4) FROM moved
-  RETURNING work_item_id, token, until
-), noted AS (
-  INSERT INTO work_event (work_item_id, act, actor, detail) SELECT id, 'claim', $3, '{{}}'::jsonb FROM moved
+_IN_PLACE = queues.PLACE.format(track="n.track", district="n.district", goods="m.goods", problem="m.problem")
+_ENQUEUE = f"""
+WITH n AS (
+  SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::smallint[], $6::timestamptz[], $7::timestamptz[])
+  AS n(id, matter_id, track, district, priority, due_at, urgent_at)
+), item AS (
+  INSERT INTO work_item (id, matter_id, unit_id, queue_id, district, priority, due_at, urgent_at)
+  SELECT n.id, n.matter_id, n.id, {_IN_PLACE}, n.district, n.priority, n.due_at, n.urgent_at FROM n JOIN matter m ON m.id = n.matter_id
+  ON CONFLICT (matter_id) DO NOTHING RETURNING id, queue_id, district, priority, urgent_at
 )
-SELECT moved.*, leased.token AS lease_token, leased.until AS lease_until FROM moved JOIN leased ON leased.work_item_id = moved.id
-ORDER BY moved.urgent_at, moved.id
+INSERT INTO ready (unit_id, queue_id, district, priority, urgent_at) SELECT id, queue_id, district, priority, urgent_at FROM item
 """
 
 
-async def claim(connection: Connection, queue: str, principal: Principal, *, limit: int, lease_seconds: int) -> list[Any]:
-    """Most urgent first. Empty when nothing is ready; NotFound for a queue that does not exist."""
-    parts = _QUEUE_ID.fullmatch(queue)
-    if parts is None:
-        raise NotFound(f"no queue {queue}")
+async def enqueue(connection: Connection, items: Sequence[Mapping[str, Any]]) -> None:
+    """items: {matter_id, track, district, priority, due_at, received_at}. A matter has one item, ever."""
+    if items:
+        await connection.execute(
+            _ENQUEUE, [new_id() for _ in items], [i["matter_id"] for i in items], [i["track"] for i in items],
+            [i["district"] for i in items], [i["priority"] for i in items], [i["due_at"] for i in items],
+            [urgent_at(i["due_at"], i["received_at"], i["priority"]) for i in items],
+        )  # fmt: skip
+
+
+# -- claims
+
+_AVAILABLE = f"NOT $3 = ANY(r.excluded) AND NOT EXISTS ({staff.AWAY.format(subject='$3')})"
+_MAY = queues.MAY_PULL.format(roles="$6::text[]", skills="$7::text[]", reports="$8::boolean")
+_LAST = "AND r.priority = 0 AND r.urgent_at <= clock_timestamp() + $11::interval"
+# Of one queue, whole or of one district: what the pull index says, in its order. $9: prefixes, or the district.
+_STRAIGHT = """
+SELECT r.unit_id FROM ready r WHERE r.queue_id = $1 AND {where} AND {available} AND (SELECT true FROM queue q WHERE q.id = $1 AND {may}) {last}
+ORDER BY r.urgent_at, r.unit_id LIMIT {limit} FOR UPDATE SKIP LOCKED
+"""
+_WHOLE = "EXISTS (SELECT 1 FROM unnest($9::text[]) j WHERE starts_with(r.district, j))"
+_ONE = "r.district = ($9::text[])[1]"
+# Of several queues or places: the head of each, merged. A few more are looked at than wanted, for others may be quicker.
+_HEADS = """
+SELECT r.unit_id FROM ready r JOIN (
+  SELECT h.unit_id FROM {lines} l CROSS JOIN LATERAL (
+    SELECT r.unit_id, r.urgent_at FROM ready r WHERE r.queue_id = l.queue_id AND {where} AND {available} {last}
+    ORDER BY r.urgent_at, r.unit_id LIMIT {limit} + 8
+  ) h ORDER BY h.urgent_at, h.unit_id LIMIT {limit} + 8
+) h ON h.unit_id = r.unit_id ORDER BY r.urgent_at, r.unit_id LIMIT {limit} FOR UPDATE OF r SKIP LOCKED
+"""
+_MINE = "(SELECT q.id AS queue_id FROM queue q WHERE ($1::text IS NULL OR q.id = $1) AND {may})"
+# The districts that have something ready, one probe of the index for each: what a city's person may pull is not one stretch of it.
+_DISTRICTS = """
+(WITH RECURSIVE found AS (
+  SELECT s.queue_id, p, (SELECT min(r.district) FROM ready r WHERE r.queue_id = s.queue_id AND r.district >= p AND r.district <= p || '999999') AS district
+  FROM {mine} s, unnest($9::text[]) p
+  UNION ALL
+  SELECT f.queue_id, f.p, (SELECT min(r.district) FROM ready r WHERE r.queue_id = f.queue_id AND r.district > f.district AND r.district <= f.p || '999999')
+  FROM found f WHERE f.district IS NOT NULL
+) SELECT queue_id, district FROM found WHERE district IS NOT NULL)
+"""
+_TAKEN = """
+, taken AS (
+  DELETE FROM ready r USING picked WHERE r.unit_id = picked.unit_id RETURNING r.unit_id, r.urgent_at
+), leased AS (
+  INSERT INTO lease (unit_id, token, holder, until, request_key)
+  SELECT unit_id, gen_random_uuid(), $3, clock_timestamp() + make_interval(secs => $4), $5 FROM taken RETURNING unit_id, token, until
+)
+SELECT w.id, w.matter_id, w.unit_id, w.queue_id, w.district, w.priority, w.due_at, w.flags, leased.token AS lease_token, leased.until AS lease_until
+FROM taken JOIN leased ON leased.unit_id = taken.unit_id JOIN work_item w ON w.unit_id = taken.unit_id AND w.finished_at IS NULL
+ORDER BY taken.urgent_at, taken.unit_id, w.urgent_at, w.id
+"""
+
+
+@lru_cache(maxsize=16)
+def _claim_statement(form: str, kept: bool) -> str:
+    """form: whole, one (of one queue, straight), heads_whole, heads. kept: a share ($10) is for the last call."""
+    mine = _MINE.format(may=_MAY)
+    lines, where = {
+        "whole": (None, _WHOLE), "one": (None, _ONE), "heads_whole": (mine, _WHOLE),
+        "heads": (_DISTRICTS.format(mine=mine), "r.district = l.district"),
+    }[form]  # fmt: skip
+
+    def pick(limit: str, last: str) -> str:
+        template = _STRAIGHT if lines is None else _HEADS
+        return template.format(lines=lines, where=where, available=_AVAILABLE, may=_MAY, last=last, limit=limit)
+
+    if not kept:
+        return f"WITH picked AS ({pick('$2::int', '')}){_TAKEN}"
+    beside = "AND r.unit_id NOT IN (SELECT unit_id FROM last)"
+    return (
+        f"WITH last AS ({pick('$10::int', _LAST)}), main AS ({pick('($2::int - (SELECT count(*) FROM last)::int)', beside)}), "
+        f"picked AS (SELECT unit_id FROM last UNION ALL SELECT unit_id FROM main){_TAKEN}"
+    )
+
+
+async def claim(
+    connection: Connection, queue: str, principal: Principal, *, limit: int, lease_seconds: int, key: str | None = None,
+    last_call: timedelta = LAST_CALL,
+) -> list[Any]:  # fmt: skip
+    """Leases the most urgent units of a queue, of its part in a district (420106.t2), or of all the person may pull from (any). Gives their
+    items, those of one joint matter together; limit counts units. Empty when nothing is ready.
+
+    key: the same again gives what that claim leased while a lease of it lives; needs a transaction. last_call: see LAST_CALL.
+
+    Raises NotFound for a queue that does not exist, Forbidden without the rights to it, Conflict for whoever is entered as away.
+    """
+    district, name = queues.asked(queue)
+    _check_seconds(lease_seconds)
     if not 1 <= limit <= MAX_CLAIM:
         raise Invalid.field("limit", f"must be from 1 to {MAX_CLAIM}")
-    if not LEASE_SECONDS[0] <= lease_seconds <= LEASE_SECONDS[1]:
-        raise Invalid.field("lease_seconds", f"must be from {LEASE_SECONDS[0]} to {LEASE_SECONDS[1]}")
-    where, arguments = _rights(principal, parts["district"])
+    places = queues.within(principal, district)
+    if key is not None and (rows := await _claimed_before(connection, principal, key)):
+        return rows
+    every = name == queues.ANY
+    if any(len(p) < 4 for p in places):
+        form = "heads_whole" if every else "whole"
+    else:
+        form = "one" if len(places) == 1 and len(places[0]) == 6 and not every else "heads"
+    share = limit // LAST_SHARE + (random.random() * LAST_SHARE < limit % LAST_SHARE)  # noqa: S311 - a turn, not a secret
     rows = await connection.fetch(
-        CLAIM.format(where=where), parts["queue"], limit, principal.subject, float(lease_seconds), *arguments
-    )
-    if not rows and not await connection.fetchval("SELECT true FROM queue WHERE id = $1", parts["queue"]):
-        raise NotFound(f"no queue {queue}")
+        _claim_statement(form, share > 0), None if every else name, limit, principal.subject, float(lease_seconds), key,
+        *queues.rights(principal), list(places), *((share, last_call) if share else ()),
+    )  # fmt: skip
+    if not rows:
+        if not every:
+            await queues.require(connection, name, principal)
+        await _require_present(connection, principal.subject)
     return list(rows)
 
 
-def _rights(principal: Principal, district: str | None) -> tuple[str, list[Any]]:
-    """Compared as text prefixes: '4201' covers every district of Wuhan."""
-    arguments: list[Any] = []
-    where = ""
-    if district:
-        if not any(district.startswith(j) or j.startswith(district) for j in principal.jurisdictions):
-            raise Forbidden(f"the queue of {district} is outside your jurisdiction")
-        arguments.append(district)
-        where += (
-            f" AND district LIKE ${4 + len(arguments)} || '%'" if len(district) < 6 else f" AND district = ${4 + len(arguments)}"
+async def claim_these(
+    connection: Connection, item_ids: Sequence[uuid.UUID], principal: Principal, *, lease_seconds: int, key: str | None = None
+) -> list[Any]:
+    """Leases chosen items' units, as far as they are ready and the person may pull them: of what he got nothing is said why."""
+    _check_seconds(lease_seconds)
+    return list(
+        await connection.fetch(
+            _THESE,
+            list(item_ids),
+            MAX_CLAIM,
+            principal.subject,
+            float(lease_seconds),
+            key,
+            *queues.rights(principal),
+            list(principal.jurisdictions),
         )
-    arguments.append(list(principal.jurisdictions))
-    where += f" AND EXISTS (SELECT 1 FROM unnest(${4 + len(arguments)}::text[]) j WHERE starts_with(district, j))"
-    arguments.append(list(principal.skills))
-    where += f" AND (skill IS NULL OR skill = ANY(${4 + len(arguments)}))"
-    return where, arguments
+    )
+
+
+_THESE = f"""
+WITH picked AS (
+  SELECT r.unit_id FROM ready r JOIN queue q ON q.id = r.queue_id
+  WHERE r.unit_id IN (SELECT unit_id FROM work_item WHERE id = ANY($1) AND finished_at IS NULL) AND {_AVAILABLE} AND {_WHOLE} AND {_MAY}
+  LIMIT $2 FOR UPDATE OF r SKIP LOCKED
+){_TAKEN}"""
+
+
+async def _claimed_before(connection: Connection, principal: Principal, key: str) -> list[Any]:
+    # Two requests with one key at once: the second waits and sees what the first got.
+    await connection.execute("SELECT pg_advisory_xact_lock(hashtext($1), hashtext($2))", principal.subject, key)
+    return list(
+        await connection.fetch(
+            "SELECT w.id, w.matter_id, w.unit_id, w.queue_id, w.district, w.priority, w.due_at, w.flags, l.token AS lease_token, l.until AS lease_until "
+            "FROM lease l JOIN work_item w ON w.unit_id = l.unit_id AND w.finished_at IS NULL "
+            "WHERE l.holder = $1 AND l.request_key = $2 AND l.until > clock_timestamp() ORDER BY w.urgent_at, w.unit_id, w.id",
+            principal.subject, key,
+        )
+    )  # fmt: skip
+
+
+def _check_seconds(lease_seconds: int) -> None:
+    if not LEASE_SECONDS[0] <= lease_seconds <= LEASE_SECONDS[1]:
+        raise Invalid.field("lease_seconds", f"must be from {LEASE_SECONDS[0]} to {LEASE_SECONDS[1]}")
+
+
+async def _require_present(connection: Connection, subject: str) -> None:
+    if (absence := await staff.away(connection, subject)) is not None:
+        raise Conflict(
+            f"entered as away until {absence['until_at']:%Y-%m-%d}: end the absence first (POST /v1/absences/{absence['id']}/end)"
+        )
+
+
+# -- what a holder does
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An item whose lease its holder showed, locked. others: further open items of its unit."""
+
+    item_id: uuid.UUID
+    matter_id: uuid.UUID
+    unit_id: uuid.UUID
+    queue_id: str
+    district: str
+    token: uuid.UUID
+    holder: str
+    claimed_at: datetime
+    held_for: str | None
+    others: int
 
 
 async def renew(
     connection: Connection, item_id: uuid.UUID, token: uuid.UUID, principal: Principal, *, lease_seconds: int
 ) -> datetime:
-    if not LEASE_SECONDS[0] <= lease_seconds <= LEASE_SECONDS[1]:
-        raise Invalid.field("lease_seconds", f"must be from {LEASE_SECONDS[0]} to {LEASE_SECONDS[1]}")
+    """From now on; also what rested with its holder is worked on again."""
+    _check_seconds(lease_seconds)
     until = await connection.fetchval(
-        "UPDATE lease SET until = clock_timestamp() + make_interval(secs => $4) "
-        "WHERE work_item_id = $1 AND token = $2 AND holder = $3 AND until > clock_timestamp() RETURNING until",
+        "UPDATE lease l SET until = clock_timestamp() + make_interval(secs => $4), held_for = NULL FROM work_item w "
+        "WHERE w.id = $1 AND w.finished_at IS NULL AND l.unit_id = w.unit_id AND l.token = $2 AND l.holder = $3 AND l.until > clock_timestamp() RETURNING until",
         item_id, token, principal.subject, float(lease_seconds),
     )  # fmt: skip
     if until is None:
-        raise await _lost(connection, item_id)
+        raise await _lost(connection, item_id, token, principal)
     return datetime.fromisoformat(until.isoformat())
 
 
-_END = """
-WITH ended AS (
-  DELETE FROM lease WHERE work_item_id = $1 AND token = $2 AND holder = $3 AND until > clock_timestamp() RETURNING work_item_id
-), moved AS (
-  UPDATE work_item SET state = $4, queue_id = coalesce($7, queue_id),
-         finished_at = CASE WHEN $4 = 'finished' THEN clock_timestamp() END
-  FROM ended WHERE work_item.id = ended.work_item_id AND work_item.state = 'leased' RETURNING work_item.id, matter_id
-), noted AS (
-  INSERT INTO work_event (work_item_id, act, actor, detail) SELECT id, $5, $3, $6::jsonb FROM moved
-)
-SELECT matter_id FROM moved
-"""
+async def grasp(connection: Connection, item_id: uuid.UUID, token: uuid.UUID, principal: Principal) -> Held:
+    """Locks the lease, which must be the caller's and live. Raises LeaseLost, NotFound."""
+    row = await connection.fetchrow(
+        "SELECT w.matter_id, w.unit_id, w.queue_id, w.district, l.claimed_at, l.held_for FROM work_item w JOIN lease l ON l.unit_id = w.unit_id "
+        "WHERE w.id = $1 AND w.finished_at IS NULL AND l.token = $2 AND l.holder = $3 AND l.until > clock_timestamp() FOR UPDATE OF l",
+        item_id, token, principal.subject,
+    )  # fmt: skip
+    if row is None:
+        raise await _lost(connection, item_id, token, principal)
+    # Asked anew: another item of the unit may have been finished while this waited for the lease.
+    others = await connection.fetchval(
+        "SELECT count(*) FROM work_item WHERE unit_id = $1 AND id <> $2 AND finished_at IS NULL", row["unit_id"], item_id
+    )
+    return Held(
+        item_id, row["matter_id"], row["unit_id"], row["queue_id"], row["district"], token, principal.subject, row["claimed_at"], row["held_for"], others
+    )  # fmt: skip
 
 
-async def _end(
-    connection: Connection, item_id: uuid.UUID, token: uuid.UUID, principal: Principal, state: str, act: str, detail: Mapping[str, Any],
-    queue: str | None = None,
+async def release(
+    connection: Connection, item_id: uuid.UUID, token: uuid.UUID, principal: Principal, *, act: str = "release",
+    detail: Mapping[str, Any] | None = None,
 ) -> uuid.UUID:  # fmt: skip
-    matter = await connection.fetchval(_END, item_id, token, principal.subject, state, act, to_json(detail), queue)
-    if matter is None:
-        raise await _lost(connection, item_id)
-    return uuid.UUID(str(matter))
-
-
-async def release(connection: Connection, item_id: uuid.UUID, token: uuid.UUID, principal: Principal) -> uuid.UUID:
-    """Back to its place in the queue."""
-    return await _end(connection, item_id, token, principal, "ready", "release", {})
+    """The whole unit back to its place in the queue. act, detail: why, for its history."""
+    held = await grasp(connection, item_id, token, principal)
+    await _free(connection, held, act, detail)
+    return held.matter_id
 
 
 async def finish(
     connection: Connection, item_id: uuid.UUID, token: uuid.UUID, principal: Principal, detail: Mapping[str, Any]
 ) -> uuid.UUID:
-    return await _end(connection, item_id, token, principal, "finished", "finish", detail)
+    """The item's work is done, for good; the lease goes on over what else the unit has open."""
+    held = await grasp(connection, item_id, token, principal)
+    await connection.execute("UPDATE work_item SET finished_at = clock_timestamp() WHERE id = $1", item_id)
+    if not held.others:
+        await connection.execute("DELETE FROM lease WHERE unit_id = $1", held.unit_id)
+    await _note(connection, [item_id], "finish", held.holder, detail, held)
+    return held.matter_id
 
 
 async def return_to_intake(
     connection: Connection, item_id: uuid.UUID, token: uuid.UUID, principal: Principal, reason: str
 ) -> uuid.UUID:
-    """Art. 41: a unit without power returns to the intake desk; it may not pass on itself."""
-    return await _end(connection, item_id, token, principal, "ready", "return", {"reason": reason}, queue="intake")
+    """Art. 41: a unit without power returns to the intake desk; it may not pass on itself. One item goes; those of the same joint matter
+    stay."""
+    held = await grasp(connection, item_id, token, principal)
+    await _leave(connection, held)
+    await _place(connection, item_id, "intake")
+    await _note(connection, [item_id], "return", held.holder, {"reason": reason}, held)
+    await _settle(connection, [item_id])
+    return held.matter_id
 
 
-async def send(
-    connection: Connection, matter_id: uuid.UUID, queue: str, act: str, actor: str, *, district: str | None = None
-) -> None:
-    """To another desk, another district's where one is named; the actor's own lease ends. Conflict while somebody else works on it. A
-    matter without work has nothing to send. The matter must be held."""
-    if await connection.fetchval(_SEND, matter_id, queue, district, act, actor):
-        return
-    # Asked anew, for a claim may have come between.
-    if await connection.fetchval("SELECT state FROM work_item WHERE matter_id = $1", matter_id) == "leased":
-        raise Conflict("somebody else works on it now")
-
-
-# The lease before the item, as every other verb takes them; a claim that came first keeps the item.
-_SEND = """
-WITH gone AS (
-  DELETE FROM lease USING work_item w WHERE w.matter_id = $1 AND lease.work_item_id = w.id
-    AND (lease.holder = $5 OR lease.until <= clock_timestamp()) RETURNING lease.work_item_id
-), moved AS (
-  UPDATE work_item SET state = 'ready', queue_id = $2, district = coalesce($3, district)
-  WHERE matter_id = $1 AND (SELECT count(*) FROM gone) >= 0 AND (state = 'ready' OR id IN (SELECT work_item_id FROM gone))
-    AND (state <> 'ready' OR queue_id <> $2 OR district <> coalesce($3, district))
-  RETURNING id
-), noted AS (
-  INSERT INTO work_event (work_item_id, act, actor, detail)
-  SELECT id, $4, $5, jsonb_build_object('queue', $2::text, 'district', $3::text) FROM moved
-)
-SELECT id FROM moved
-"""
-
-
-async def _lost(connection: Connection, item_id: uuid.UUID) -> LeaseLost | NotFound:
-    if not await connection.fetchval("SELECT true FROM work_item WHERE id = $1", item_id):
-        return NotFound("no such work item")
-    return LeaseLost("the lease has ended, was released, or is another's; claim again")
-
-
-_SWEEP = """
-WITH expired AS (
-  SELECT work_item_id, holder FROM lease WHERE until <= clock_timestamp() ORDER BY until LIMIT $1 FOR UPDATE SKIP LOCKED
-), ended AS (
-  DELETE FROM lease USING expired WHERE lease.work_item_id = expired.work_item_id RETURNING lease.work_item_id, lease.holder
-), moved AS (
-  UPDATE work_item SET state = 'ready' FROM ended WHERE work_item.id = ended.work_item_id AND state = 'leased'
-  RETURNING work_item.id, ended.holder
-)
-INSERT INTO work_event (work_item_id, act, actor, detail)
-SELECT id, 'expire', 'worker', jsonb_build_object('holder', holder) FROM moved
-"""
-
-
-async def sweep(connection: Connection, limit: int = 500) -> int:
-    """Returns expired leases' items to their place."""
-    status: str = await connection.execute(_SWEEP, limit)
-    return int(status.rsplit(" ", 1)[-1])
-
-
-async def close_item(connection: Connection, matter_id: uuid.UUID, act: str, actor: str) -> None:
-    """The matter ended elsewhere (withdrawn): its item leaves the queue, a live lease with it."""
-    await connection.execute(_CLOSE, matter_id, act, actor)
-
-
-# The lease before the item, as every other verb takes them.
-_CLOSE = """
-WITH gone AS (
-  DELETE FROM lease USING work_item w WHERE w.matter_id = $1 AND lease.work_item_id = w.id RETURNING lease.work_item_id
-), item AS (
-  UPDATE work_item SET state = 'finished', finished_at = clock_timestamp()
-  WHERE matter_id = $1 AND state <> 'finished' AND (SELECT count(*) FROM gone) >= 0 RETURNING id
-)
-INSERT INTO work_event (work_item_id, act, actor, detail) SELECT id, $2, $3, '{}'::jsonb FROM item
-"""
-
-
-async def reopen(connection: Connection, matter_id: uuid.UUID, actor: str) -> None:
-    """A closed matter that is taken up again is work again: the only way out of `finished`."""
+async def transfer_to_queue(connection: Connection, held: Held, queue_id: str, reason: str) -> None:
+    """To another desk of the same bureau and track, the whole unit. Where it may go is asked before (queues.require_fit)."""
     await connection.execute(
-        "WITH item AS (UPDATE work_item SET state = 'ready', finished_at = NULL WHERE matter_id = $1 AND state = 'finished' RETURNING id) "
-        "INSERT INTO work_event (work_item_id, act, actor, detail) SELECT id, 'reopen', $2, '{}'::jsonb FROM item",
-        matter_id, actor,
+        "UPDATE work_item SET queue_id = $2 WHERE unit_id = $1 AND finished_at IS NULL", held.unit_id, queue_id
+    )
+    await _free(connection, held, "transfer", {"queue": queue_id, "reason": reason})
+
+
+async def hold(
+    connection: Connection, item_id: uuid.UUID, token: uuid.UUID, principal: Principal, *, held_for: str, until: datetime | None, now: datetime
+) -> datetime:  # fmt: skip
+    """Rests with its holder until then, out of the queue: an appraisal, an appointment, a reply is waited for. It comes back to him for a
+    day (KEPT), then to the queue. A term that runs is not slept through: Conflict where it ends before."""
+    if held_for not in HELD_FOR:
+        raise Invalid.field("for", f"must be one of {', '.join(HELD_FOR)}")
+    held = await grasp(connection, item_id, token, principal)
+    ends = until or now + _LONGEST_HOLD
+    if not now < ends <= now + _LONGEST_HOLD:
+        raise Invalid.field("until", f"must lie within the next {_LONGEST_HOLD.days} days")
+    due_at = await connection.fetchval(
+        "SELECT min(due_at) FROM work_item WHERE unit_id = $1 AND finished_at IS NULL", held.unit_id
+    )
+    if due_at is not None and due_at < ends:
+        if until is not None:
+            raise Conflict(f"a term ends on {due_at:%Y-%m-%d %H:%M} UTC, before that: hold it until then at most")
+        ends = due_at
+        if ends <= now:
+            raise Conflict("its term is over: it can't rest")
+    await connection.execute("UPDATE lease SET until = $2, held_for = $3 WHERE unit_id = $1", held.unit_id, ends, held_for)
+    await _note(connection, [item_id], "hold", held.holder, {"for": held_for, "until": ends.isoformat()}, held)
+    return ends
+
+
+async def _free(
+    connection: Connection, held: Held, act: str, detail: Mapping[str, Any] | None = None, *, actor: str | None = None
+) -> None:
+    """Ends a locked lease; its unit may be pulled again."""
+    items = await _open_items(connection, held.unit_id)
+    await connection.execute("DELETE FROM lease WHERE unit_id = $1", held.unit_id)
+    await _note(connection, items, act, actor or held.holder, detail or {}, held)
+    await _settle(connection, [held.unit_id])
+
+
+async def _leave(connection: Connection, held: Held) -> None:
+    """The item stands alone from now on, and is nobody's."""
+    if not held.others:
+        await connection.execute("DELETE FROM lease WHERE unit_id = $1", held.unit_id)
+    await connection.execute("UPDATE work_item SET unit_id = id WHERE id = $1", held.item_id)
+
+
+async def _place(connection: Connection, item_id: uuid.UUID, track: str, district: str | None = None) -> None:
+    place = queues.PLACE.format(track="$2::text", district="coalesce($3::text, w.district)", goods="m.goods", problem="m.problem")
+    await connection.execute(
+        f"UPDATE work_item w SET queue_id = {place}, district = coalesce($3, w.district) FROM matter m WHERE w.id = $1 AND m.id = w.matter_id",
+        item_id, track, district,
     )  # fmt: skip
 
 
-async def reroute(
-    connection: Connection, matter_id: uuid.UUID, queue: str, actor: str, *, priority: int, due_at: datetime | None, urgent_at: datetime
-) -> bool:  # fmt: skip
-    """To another queue, or another place in its own. A live lease is never touched: it is flagged, and its holder decides.
-    False: the matter never had an item; one that is finished stays so."""
-    row = await connection.fetchrow(_REROUTE, matter_id, queue, actor, priority, due_at, urgent_at)
-    return row is not None
+async def _lost(connection: Connection, item_id: uuid.UUID, token: uuid.UUID, principal: Principal) -> LeaseLost | NotFound:
+    if not await connection.fetchval("SELECT true FROM work_item WHERE id = $1", item_id):
+        return NotFound("no such work item")
+    ended = await ended_by(connection, item_id, token, principal.subject)
+    how = (
+        f": {_ENDED.get(ended['act'], ended['act'])} at {ended['at']:%Y-%m-%d %H:%M:%S} UTC by {ended['actor']}" if ended else ""
+    )
+    return LeaseLost(f"the lease has ended or is another's{how}; claim again")
 
 
-_REROUTE = """
-WITH item AS (SELECT id, queue_id, state FROM work_item WHERE matter_id = $1 FOR NO KEY UPDATE), moved AS (
-  UPDATE work_item w SET queue_id = CASE WHEN w.state = 'ready' THEN $2 ELSE w.queue_id END,
-    priority = CASE WHEN w.state = 'ready' THEN $4::smallint ELSE w.priority END,
-    due_at = CASE WHEN w.state = 'ready' THEN $5::timestamptz ELSE w.due_at END,
-    urgent_at = CASE WHEN w.state = 'ready' THEN $6::timestamptz ELSE w.urgent_at END,
-    flags = CASE WHEN w.state = 'leased' AND w.queue_id <> $2 AND NOT w.flags @> ARRAY['rerouted:' || $2]
-            THEN w.flags || ('rerouted:' || $2) ELSE w.flags END
-  FROM item WHERE w.id = item.id AND item.state <> 'finished' RETURNING w.id, item.queue_id
-), noted AS (
-  INSERT INTO work_event (work_item_id, act, actor, detail)
-  SELECT id, 'reroute', $3, jsonb_build_object('from', queue_id, 'to', $2::text) FROM moved WHERE queue_id <> $2
+_ENDED = {
+    "release": "released", "finish": "finished", "return": "returned to intake", "transfer": "transferred", "expire": "expired",
+    "assign": "given to another by a supervisor", "recall": "recalled by a supervisor", "recuse": "ended by a recusal", "deputise": "given to the deputy",
+    "absent": "ended by an absence", "escalate": "escalated",
+}  # fmt: skip
+
+
+async def ended_by(connection: Connection, item_id: uuid.UUID, token: uuid.UUID, subject: str) -> Any:
+    """What ended the lease that had this token and holder: {act, actor, detail, at}; None where nothing did. By it a verb that is said
+    again is known."""
+    return await connection.fetchrow(
+        "SELECT act, actor, detail, at FROM work_event WHERE work_item_id = $1 AND token = $2 AND detail ->> 'holder' = $3 AND act = ANY($4) "
+        "ORDER BY id DESC LIMIT 1",
+        item_id, token, subject, list(_ENDED),
+    )  # fmt: skip
+
+
+async def _open_items(connection: Connection, unit_id: uuid.UUID) -> list[uuid.UUID]:
+    rows = await connection.fetch("SELECT id FROM work_item WHERE unit_id = $1 AND finished_at IS NULL ORDER BY id", unit_id)
+    return [r["id"] for r in rows]
+
+
+async def _note(
+    connection: Connection,
+    item_ids: Sequence[uuid.UUID],
+    act: str,
+    actor: str,
+    detail: Mapping[str, Any],
+    held: Held | None = None,
+) -> None:
+    """held: of what ends or changes a lease, whose it was and since when: a claim itself writes no event."""
+    whose = {"holder": held.holder, "claimed_at": held.claimed_at.isoformat()} if held else {}
+    await connection.execute(
+        "INSERT INTO work_event (work_item_id, act, actor, token, detail) SELECT i, $2, $3, $4, $5::jsonb FROM unnest($1::uuid[]) i",
+        list(item_ids), act, actor, held.token if held else None, to_json({**whose, **detail}),
+    )  # fmt: skip
+
+
+_SETTLE = """
+WITH unit AS (
+  SELECT w.unit_id, (array_agg(w.queue_id ORDER BY w.priority DESC, w.urgent_at, w.id))[1] AS queue_id,
+         (array_agg(w.district ORDER BY w.priority DESC, w.urgent_at, w.id))[1] AS district, max(w.priority) AS priority,
+         min(w.urgent_at) AS urgent_at, coalesce(array_agg(DISTINCT r.subject) FILTER (WHERE r.subject IS NOT NULL), '{}') AS excluded
+  FROM work_item w LEFT JOIN recusal r ON r.matter_id = w.matter_id
+  WHERE w.unit_id = ANY($1) AND w.finished_at IS NULL AND NOT EXISTS (SELECT 1 FROM lease l WHERE l.unit_id = w.unit_id)
+  GROUP BY w.unit_id
+), gone AS (
+  DELETE FROM ready WHERE unit_id = ANY($1) AND NOT unit_id IN (SELECT unit_id FROM unit)
 )
-SELECT id FROM item
+INSERT INTO ready (unit_id, queue_id, district, priority, urgent_at, excluded)
+SELECT unit_id, queue_id, district, priority, urgent_at, excluded FROM unit
+ON CONFLICT (unit_id) DO UPDATE SET queue_id = excluded.queue_id, district = excluded.district, priority = excluded.priority,
+  urgent_at = excluded.urgent_at, excluded = excluded.excluded
 """
 
 
-async def leased(connection: Connection, matter_id: uuid.UUID) -> bool:
-    """Whether somebody works on it now."""
-    return bool(
-        await connection.fetchval(
-            "SELECT 1 FROM work_item w JOIN lease l ON l.work_item_id = w.id WHERE w.matter_id = $1 AND l.until > clock_timestamp()",
-            matter_id,
+async def _settle(connection: Connection, unit_ids: Sequence[uuid.UUID]) -> None:
+    """The units' rows in `ready` as their items stand now. Their rows must be locked, or just made."""
+    await connection.execute(_SETTLE, list(unit_ids))
+
+
+# -- what happens to a matter's work from elsewhere
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """An item with its unit locked. lease: its row, also when it has expired and no worker has seen it; None: ready, or nothing open."""
+
+    item_id: uuid.UUID
+    unit_id: uuid.UUID
+    queue_id: str
+    district: str
+    finished: bool
+    lease: Any
+    live: bool
+
+
+async def _stand(connection: Connection, matter_id: uuid.UUID) -> _Standing | None:
+    """Where a matter's work is, locked there; None where it never had any. The matter must be held."""
+    for _ in range(20):
+        item = await connection.fetchrow(
+            "SELECT id, unit_id, queue_id, district, finished_at FROM work_item WHERE matter_id = $1", matter_id
         )
+        if item is None:
+            return None
+        unit_id = item["unit_id"]
+        ready = await connection.fetchval("SELECT true FROM ready WHERE unit_id = $1 FOR UPDATE", unit_id)
+        lease = None if ready else await connection.fetchrow(
+            "SELECT *, until > clock_timestamp() AS live FROM lease WHERE unit_id = $1 FOR UPDATE", unit_id
+        )  # fmt: skip
+        # Between the two questions a lease may have come or gone, and the item may have joined others.
+        same = await connection.fetchrow("SELECT unit_id, finished_at FROM work_item WHERE id = $1", item["id"])
+        finished = same["finished_at"] is not None
+        if same["unit_id"] == unit_id and (ready or lease is not None or finished):
+            return _Standing(
+                item["id"], unit_id, item["queue_id"], item["district"], finished, lease, lease is not None and lease["live"]
+            )
+    raise Conflict("the work item changes hands all the time; try again")
+
+
+def _held_by(found: _Standing, matter_id: uuid.UUID, others: int) -> Held:
+    lease = found.lease
+    return Held(
+        found.item_id, matter_id, found.unit_id, found.queue_id, found.district, lease["token"], lease["holder"], lease["claimed_at"], lease["held_for"],
+        others,
+    )  # fmt: skip
+
+
+async def send(
+    connection: Connection, matter_id: uuid.UUID, track: str, act: str, actor: str, *, district: str | None = None
+) -> None:
+    """To the desk of another track, another district's where one is named; the actor's own lease on it ends. Conflict while somebody else
+    works on it. A matter without work has nothing to send. The matter must be held."""
+    found = await _stand(connection, matter_id)
+    if found is None or found.finished:
+        return
+    if found.live and found.lease["holder"] != actor:
+        raise Conflict("somebody else works on it now")
+    others = len(await _open_items(connection, found.unit_id)) - 1
+    held = _held_by(found, matter_id, others) if found.lease is not None else None
+    if held is not None:
+        await _leave(connection, held)
+    elif found.unit_id != found.item_id:
+        await connection.execute("UPDATE work_item SET unit_id = id WHERE id = $1", found.item_id)
+    await _place(connection, found.item_id, track, district)
+    now = await connection.fetchrow("SELECT queue_id, district FROM work_item WHERE id = $1", found.item_id)
+    if held is not None or (now["queue_id"], now["district"]) != (found.queue_id, found.district):
+        await _note(connection, [found.item_id], act, actor, {"queue": now["queue_id"], "district": now["district"]}, held)
+    await _settle(connection, [found.item_id, *([] if held else [found.unit_id])])
+
+
+async def close_item(connection: Connection, matter_id: uuid.UUID, act: str, actor: str) -> None:
+    """The matter ended elsewhere (withdrawn): its item leaves the queue, a live lease with it where nothing else is open under it. The
+    matter must be held."""
+    found = await _stand(connection, matter_id)
+    if found is None or found.finished:
+        return
+    await connection.execute("UPDATE work_item SET finished_at = clock_timestamp() WHERE id = $1", found.item_id)
+    open_items = await _open_items(connection, found.unit_id)
+    held = _held_by(found, matter_id, len(open_items)) if found.lease is not None else None
+    if held is not None and not open_items:
+        await connection.execute("DELETE FROM lease WHERE unit_id = $1", found.unit_id)
+    await _note(connection, [found.item_id], act, actor, {}, held)
+    if held is None:
+        await _settle(connection, [found.unit_id])
+
+
+async def reopen(connection: Connection, matter_id: uuid.UUID, actor: str) -> None:
+    """A closed matter that is taken up again is work again, alone: the only way out of `finished`. The matter must be held."""
+    item_id = await connection.fetchval(
+        "UPDATE work_item SET finished_at = NULL, unit_id = id WHERE matter_id = $1 AND finished_at IS NOT NULL RETURNING id",
+        matter_id,
     )
+    if item_id is not None:
+        await _note(connection, [item_id], "reopen", actor, {})
+        await _settle(connection, [item_id])
+
+
+async def reroute(
+    connection: Connection, matter_id: uuid.UUID, track: str, actor: str, *, priority: int, due_at: datetime | None, urgent_at: datetime
+) -> bool:  # fmt: skip
+    """To another track's queue, or another place in its own. A live lease is never touched: it is flagged, and its holder decides.
+    False: the matter never had an item; one that is finished stays so. The matter must be held."""
+    found = await _stand(connection, matter_id)
+    if found is None:
+        return False
+    if found.finished:
+        return True
+    if found.lease is not None:
+        there = await connection.fetchval(
+            "SELECT q.track IS NOT DISTINCT FROM $2 FROM queue q WHERE q.id = $1", found.queue_id, track
+        )
+        if not there:
+            await connection.execute(
+                "UPDATE work_item SET flags = flags || $2::text WHERE id = $1 AND NOT $2 = ANY(flags)",
+                found.item_id,
+                f"rerouted:{track}",
+            )
+            await _note(connection, [found.item_id], "reroute", actor, {"from": found.queue_id, "to": track})
+        return True
+    await connection.execute(
+        "UPDATE work_item SET priority = $2, due_at = $3, urgent_at = $4 WHERE id = $1",
+        found.item_id,
+        priority,
+        due_at,
+        urgent_at,
+    )
+    await _place(connection, found.item_id, track)
+    queue_id = await connection.fetchval("SELECT queue_id FROM work_item WHERE id = $1", found.item_id)
+    if queue_id != found.queue_id:
+        await _note(connection, [found.item_id], "reroute", actor, {"from": found.queue_id, "to": queue_id})
+    await _settle(connection, [found.unit_id])
+    return True
+
+
+async def holder(connection: Connection, matter_id: uuid.UUID) -> str | None:
+    """Who works on it now."""
+    found: str | None = await connection.fetchval(
+        "SELECT l.holder FROM work_item w JOIN lease l ON l.unit_id = w.unit_id "
+        "WHERE w.matter_id = $1 AND w.finished_at IS NULL AND l.until > clock_timestamp()",
+        matter_id,
+    )
+    return found
 
 
 async def flag(connection: Connection, matter_id: uuid.UUID, flag: str, actor: str, detail: Mapping[str, Any]) -> bool:
     """Tells whoever has the item. False where it is flagged so already, or nobody's any more."""
-    row = await connection.fetchrow(
-        "WITH item AS (UPDATE work_item SET flags = flags || $2::text WHERE matter_id = $1 AND state <> 'finished' AND NOT $2 = ANY(flags) "
-        "RETURNING id), noted AS (INSERT INTO work_event (work_item_id, act, actor, detail) SELECT id, 'flag', $3, $4::jsonb FROM item) "
-        "SELECT id FROM item",
-        matter_id, flag, actor, to_json({"flag": flag, **detail}),
+    item_id = await connection.fetchval(
+        "UPDATE work_item SET flags = flags || $2::text WHERE matter_id = $1 AND finished_at IS NULL AND NOT $2 = ANY(flags) RETURNING id",
+        matter_id, flag,
     )  # fmt: skip
-    return row is not None
+    if item_id is not None:
+        await _note(connection, [item_id], "flag", actor, {"flag": flag, **detail})
+    return item_id is not None
 
 
 async def redate(connection: Connection, matter_ids: Sequence[uuid.UUID]) -> None:
@@ -291,16 +596,219 @@ async def redate(connection: Connection, matter_ids: Sequence[uuid.UUID]) -> Non
 
 
 _REDATE = """
-UPDATE work_item w SET due_at = c.due_at, urgent_at = coalesce(least(c.any_at, j.any_at), m.received_at + $2::interval) - w.priority * $3::interval
-FROM matter m, LATERAL (
-  SELECT min(due_at) FILTER (WHERE paused_at IS NULL) AS due_at, min(due_at) AS any_at FROM clock
-  WHERE matter_id = m.id AND stopped_at IS NULL
-) c, LATERAL (
-  SELECT min(k.due_at) AS any_at FROM joint_member own JOIN joint_matter jm ON jm.id = own.joint_matter_id AND jm.state = 'joined'
-  JOIN joint_member o ON o.joint_matter_id = jm.id AND o.left_at IS NULL JOIN clock k ON k.matter_id = o.matter_id AND k.stopped_at IS NULL
-  WHERE own.matter_id = m.id AND own.left_at IS NULL
-) j WHERE m.id = ANY($1) AND w.matter_id = m.id AND w.state <> 'finished'
+WITH moved AS (
+  UPDATE work_item w SET due_at = c.due_at, urgent_at = coalesce(least(c.any_at, j.any_at), m.received_at + $2::interval) - w.priority * $3::interval
+  FROM matter m, LATERAL (
+    SELECT min(due_at) FILTER (WHERE paused_at IS NULL) AS due_at, min(due_at) AS any_at FROM clock
+    WHERE matter_id = m.id AND stopped_at IS NULL
+  ) c, LATERAL (
+    SELECT min(k.due_at) AS any_at FROM joint_member own JOIN joint_matter jm ON jm.id = own.joint_matter_id AND jm.state = 'joined'
+    JOIN joint_member o ON o.joint_matter_id = jm.id AND o.left_at IS NULL JOIN clock k ON k.matter_id = o.matter_id AND k.stopped_at IS NULL
+    WHERE own.matter_id = m.id AND own.left_at IS NULL
+  ) j WHERE m.id = ANY($1) AND w.matter_id = m.id AND w.finished_at IS NULL RETURNING w.id, w.unit_id, w.urgent_at
+)
+UPDATE ready r SET urgent_at = u.urgent_at FROM (
+  SELECT n.unit_id, least(min(n.urgent_at), (
+    SELECT min(o.urgent_at) FROM work_item o WHERE o.unit_id = n.unit_id AND o.finished_at IS NULL AND NOT o.id IN (SELECT id FROM moved)
+  )) AS urgent_at FROM moved n GROUP BY n.unit_id
+) u WHERE r.unit_id = u.unit_id AND r.urgent_at <> u.urgent_at
 """
+
+
+async def exclude(connection: Connection, matter_id: uuid.UUID, subject: str, actor: str, reason: str) -> bool:
+    """Whoever was recused is given the matter no more; his lease on it ends. Gives whether it did. The matter must be held."""
+    found = await _stand(connection, matter_id)
+    if found is None or found.finished:
+        return False
+    if found.lease is not None and found.lease["holder"] == subject:
+        await _free(connection, _held_by(found, matter_id, 0), "recuse", {"reason": reason}, actor=actor)
+        return True
+    await _settle(connection, [found.unit_id])
+    return False
+
+
+# -- work that is given
+
+
+async def assign(
+    connection: Connection, item_id: uuid.UUID, to: str, actor: str, reason: str, *, act: str = "assign"
+) -> uuid.UUID:
+    """The unit becomes that person's, whoever had it, for a day (KEPT): he finds it among his own and renews it. Conflict, Forbidden where
+    he may not have it. Gives the matter's id, which must be held."""
+    matter_id = await matter_of(connection, item_id)
+    found = await _stand(connection, matter_id)
+    if found is None or found.finished:
+        raise Conflict("its work is finished")
+    await require_may_have(connection, found.unit_id, to)
+    held = _held_by(found, matter_id, 0) if found.lease is not None else None
+    items = await _open_items(connection, found.unit_id)
+    await connection.execute("DELETE FROM ready WHERE unit_id = $1", found.unit_id)
+    await connection.execute(
+        "INSERT INTO lease (unit_id, token, holder, until) VALUES ($1, gen_random_uuid(), $2, clock_timestamp() + $3::interval) "
+        "ON CONFLICT (unit_id) DO UPDATE SET token = excluded.token, holder = excluded.holder, until = CASE WHEN lease.held_for IS NULL "
+        "THEN excluded.until ELSE lease.until END, claimed_at = clock_timestamp(), request_key = NULL",
+        found.unit_id, to, KEPT,
+    )  # fmt: skip
+    await _note(connection, items, act, actor, {"to": to, "reason": reason}, held)
+    return matter_id
+
+
+async def recall(connection: Connection, item_id: uuid.UUID, actor: str, reason: str) -> uuid.UUID:
+    """Back to the queue from whoever has it. The matter must be held."""
+    matter_id = await matter_of(connection, item_id)
+    found = await _stand(connection, matter_id)
+    if found is None or found.lease is None:
+        raise Conflict("nobody has it")
+    await _free(connection, _held_by(found, matter_id, 0), "recall", {"reason": reason}, actor=actor)
+    return matter_id
+
+
+async def require_may_have(connection: Connection, unit_id: uuid.UUID, subject: str) -> None:
+    """Whether a person could pull the unit himself. Invalid, field `to`, or Conflict where not."""
+    person = await identity.find_person(connection, subject)
+    if person is None:
+        raise Invalid.field("to", "no such person with a token that works")
+    items = await connection.fetch(
+        "SELECT matter_id, queue_id, district FROM work_item WHERE unit_id = $1 AND finished_at IS NULL", unit_id
+    )
+    if (absence := await staff.away(connection, subject)) is not None:
+        stands_in = f"; {absence['deputy']} stands in" if absence["deputy"] else ""
+        raise Conflict(f"{subject} is away until {absence['until_at']:%Y-%m-%d}{stands_in}")
+    if not all(person.covers(i["district"]) for i in items):
+        raise Invalid.field("to", "the place of the matter is outside that person's jurisdiction")
+    for queue_id in {i["queue_id"] for i in items}:
+        try:
+            await queues.require(connection, queue_id, person)
+        except (NotFound, Forbidden) as error:
+            raise Invalid.field("to", f"{subject}: {error.detail}") from None
+    if await staff.recused(connection, [i["matter_id"] for i in items], subject):
+        raise Conflict(f"{subject} is recused from it (Art. 21)")
+
+
+# -- by the worker
+
+_EXPIRED = """
+SELECT unit_id, token, holder, claimed_at, held_for FROM lease WHERE until <= clock_timestamp() ORDER BY until LIMIT $1 FOR UPDATE SKIP LOCKED
+"""
+
+
+async def sweep(connection: Connection, limit: int = 500) -> int:
+    """Expired leases: what rested comes back to its holder for a day, the rest to its place in the queue. Inside a transaction."""
+    rows = await connection.fetch(_EXPIRED, limit)
+    rested = [r["unit_id"] for r in rows if r["held_for"] is not None]
+    ended = [r["unit_id"] for r in rows if r["held_for"] is None]
+    if rested:
+        await connection.execute(
+            "UPDATE lease SET held_for = NULL, until = clock_timestamp() + $2::interval WHERE unit_id = ANY($1)", rested, KEPT
+        )
+    if ended:
+        await connection.execute("DELETE FROM lease WHERE unit_id = ANY($1)", ended)
+        await _settle(connection, ended)
+    if rows:
+        await connection.execute(_NOTE_SWEPT, [r["unit_id"] for r in rows], [r["token"] for r in rows], [r["holder"] for r in rows],
+            [r["claimed_at"] for r in rows], ["rested" if r["held_for"] else "expire" for r in rows])  # fmt: skip
+    return len(rows)
+
+
+_NOTE_SWEPT = """
+INSERT INTO work_event (work_item_id, act, actor, token, detail)
+SELECT w.id, l.act, 'worker', l.token, jsonb_build_object('holder', l.holder, 'claimed_at', l.claimed_at)
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::text[]) AS l(unit_id, token, holder, claimed_at, act)
+JOIN work_item w ON w.unit_id = l.unit_id AND w.finished_at IS NULL
+"""
+_ABSENT = """
+SELECT w.id, w.matter_id, a.subject, a.deputy FROM absence a JOIN lease l ON l.holder = a.subject JOIN work_item w ON w.unit_id = l.unit_id AND w.finished_at IS NULL
+WHERE a.ended_at IS NULL AND clock_timestamp() BETWEEN a.from_at AND a.until_at ORDER BY w.id LIMIT $1
+"""
+
+
+async def absent(connection: Connection, limit: int = 50) -> list[Any]:
+    """What people who are away have: {id, matter_id, subject, deputy}."""
+    return list(await connection.fetch(_ABSENT, limit))
+
+
+async def stand_in(connection: Connection, item_id: uuid.UUID, matter_id: uuid.UUID, subject: str, deputy: str | None) -> None:
+    """From a person who is away to his deputy, where he may have it; else back to the queue. The matter must be held."""
+    found = await _stand(connection, matter_id)
+    if found is None or found.lease is None or found.lease["holder"] != subject:
+        return  # somebody was quicker
+    reason = "持有人请假"
+    if deputy is not None:
+        try:
+            await assign(connection, item_id, deputy, "worker", reason, act="deputise")
+            return
+        except (Conflict, Invalid):
+            pass  # he may not have it: whoever may, pulls it
+    await _free(connection, _held_by(found, matter_id, 0), "absent", {"reason": reason}, actor="worker")
+
+
+# -- joint matters are worked on whole
+
+_MEMBERS = """
+SELECT w.id, w.matter_id, w.unit_id, w.district, (j.state = 'joined' AND m.left_at IS NULL AND q.track IS DISTINCT FROM 'intake') AS kept
+FROM joint_member m JOIN joint_matter j ON j.id = m.joint_matter_id JOIN work_item w ON w.matter_id = m.matter_id JOIN queue q ON q.id = w.queue_id
+WHERE m.joint_matter_id = $1 AND w.finished_at IS NULL ORDER BY w.matter_id
+"""
+
+
+async def regroup(connection: Connection, joint_id: uuid.UUID) -> None:
+    """A joint matter's open items of one district, the one with most of them, are one unit; whoever left it stands alone. What somebody
+    works on is taken in when his lease ends; what joins a unit somebody works on is his to do as well. The matters must be held."""
+    rows = await connection.fetch(_MEMBERS, joint_id)
+    kept = [r for r in rows if r["kept"]]
+    districts = [r["district"] for r in kept]
+    place = min(districts, key=lambda d: (-districts.count(d), d)) if len(districts) > 1 else None
+    inside = [r for r in kept if r["district"] == place]
+    for row in rows:
+        if row["unit_id"] == joint_id and (row not in inside or len(inside) < 2):
+            await _out(connection, row)
+    if len(inside) < 2:
+        return
+    joined = []
+    for row in inside:
+        if row["unit_id"] != joint_id:
+            found = await _stand(connection, row["matter_id"])
+            if found is not None and found.lease is None and not found.finished:
+                await connection.execute("DELETE FROM ready WHERE unit_id = $1", found.unit_id)
+                await connection.execute("UPDATE work_item SET unit_id = $2 WHERE id = $1", row["id"], joint_id)
+                joined.append(row["id"])
+    if joined:
+        await _note(connection, joined, "join", "worker", {"joint_matter_id": str(joint_id)})
+        # A claim may have come meanwhile: whoever has the unit has these too.
+        await connection.execute("SELECT 1 FROM ready WHERE unit_id = $1 FOR UPDATE", joint_id)
+        await _settle(connection, [joint_id])
+
+
+async def _out(connection: Connection, row: Any) -> None:
+    """An item that left its joint matter; whoever works on the unit keeps it under the same token."""
+    found = await _stand(connection, row["matter_id"])
+    if found is None or found.finished:
+        return
+    await connection.execute("UPDATE work_item SET unit_id = id WHERE id = $1", row["id"])
+    if found.lease is not None:
+        await connection.execute(
+            "INSERT INTO lease (unit_id, token, holder, claimed_at, until, held_for) SELECT $2, token, holder, claimed_at, until, held_for "
+            "FROM lease WHERE unit_id = $1",
+            found.unit_id, row["id"],
+        )  # fmt: skip
+        if not await _open_items(connection, found.unit_id):
+            await connection.execute("DELETE FROM lease WHERE unit_id = $1", found.unit_id)
+    await _settle(connection, [row["id"], found.unit_id])
+
+
+_UNGROUPED = """
+SELECT DISTINCT j.id FROM joint_matter j JOIN joint_member m ON m.joint_matter_id = j.id JOIN work_item w ON w.matter_id = m.matter_id AND w.finished_at IS NULL
+WHERE (j.state = 'joined' AND m.left_at IS NULL AND w.unit_id <> j.id AND EXISTS (SELECT 1 FROM ready r WHERE r.unit_id = w.unit_id))
+   OR (w.unit_id = j.id AND (j.state <> 'joined' OR m.left_at IS NOT NULL)) LIMIT $1
+"""
+
+
+async def ungrouped(connection: Connection, limit: int = 20) -> list[uuid.UUID]:
+    """Joint matters whose items may not stand together as they should."""
+    return [r["id"] for r in await connection.fetch(_UNGROUPED, limit)]
+
+
+# -- what people read
 
 
 async def matter_of(connection: Connection, item_id: uuid.UUID) -> uuid.UUID:
@@ -310,39 +818,58 @@ async def matter_of(connection: Connection, item_id: uuid.UUID) -> uuid.UUID:
     return uuid.UUID(str(found))
 
 
-async def queues(connection: Connection, principal: Principal) -> list[dict[str, Any]]:
-    """What the caller may pull from, with what waits there, also per district."""
-    rows = await connection.fetch(
-        "SELECT q.id, q.name, w.district, count(*) FILTER (WHERE w.state = 'ready') AS ready, "
-        "count(*) FILTER (WHERE w.state = 'leased') AS leased, min(w.due_at) FILTER (WHERE w.state = 'ready') AS next_due_at, "
-        "count(*) FILTER (WHERE w.due_at < clock_timestamp()) AS overdue "
-        "FROM queue q LEFT JOIN work_item w ON w.queue_id = q.id AND w.state IN ('ready', 'leased') "
-        "AND EXISTS (SELECT 1 FROM unnest($1::text[]) j WHERE starts_with(w.district, j)) "
-        "GROUP BY q.id, q.name, w.district ORDER BY q.id, w.district NULLS FIRST",
-        list(principal.jurisdictions),
-    )
-    found: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        whole = found.setdefault(
-            row["id"], {"id": row["id"], "name": row["name"], "ready": 0, "leased": 0, "overdue": 0, "districts": []}
-        )
-        for figure in ("ready", "leased", "overdue"):
-            whole[figure] += row[figure]
-        if row["district"] and len(row["district"]) > 2:
-            whole["districts"].append({"id": f"{row['district']}.{row['id']}", "ready": row["ready"], "leased": row["leased"]})
-    return list(found.values())
+_WAITING = """
+WITH unit AS (
+  SELECT queue_id, district, urgent_at, 1 AS ready, 0 AS leased, unit_id FROM ready
+  UNION ALL SELECT w.queue_id, w.district, NULL, 0, 1, l.unit_id FROM lease l JOIN LATERAL (
+    SELECT queue_id, district FROM work_item w WHERE w.unit_id = l.unit_id AND w.finished_at IS NULL LIMIT 1) w ON l.until > clock_timestamp()
+)
+SELECT queue_id, district, sum(ready) AS ready, sum(leased) AS leased FROM unit
+WHERE queue_id = ANY($1) AND EXISTS (SELECT 1 FROM unnest($2::text[]) j WHERE starts_with(district, j)) GROUP BY 1, 2 ORDER BY 1, 2
+"""
+_OVERDUE = """
+SELECT w.queue_id, count(*) FILTER (WHERE w.due_at < clock_timestamp()) AS overdue, min(w.due_at) AS next_due_at FROM work_item w
+WHERE w.queue_id = ANY($1) AND w.finished_at IS NULL AND EXISTS (SELECT 1 FROM unnest($2::text[]) j WHERE starts_with(w.district, j)) GROUP BY 1
+"""
+
+
+async def waiting(connection: Connection, principal: Principal) -> list[dict[str, Any]]:
+    """The queues the caller may pull from, with what waits there in his places, also per district. ready, leased: units; overdue: items."""
+    known = await queues.of(connection, principal)
+    ids, places = [q["id"] for q in known], list(principal.jurisdictions)
+    counts = await connection.fetch(_WAITING, ids, places)
+    terms = {r["queue_id"]: r for r in await connection.fetch(_OVERDUE, ids, places)}
+    found = []
+    for queue in known:
+        own = [c for c in counts if c["queue_id"] == queue["id"]]
+        term = terms.get(queue["id"])
+        found.append(
+            {
+                **{k: queue[k] for k in ("id", "name", "lane", "track", "district", "desk", "skill", "active")},
+                "ready": sum(c["ready"] for c in own), "leased": sum(c["leased"] for c in own),
+                "overdue": term["overdue"] if term else 0, "next_due_at": term["next_due_at"] if term else None,
+                "districts": [
+                    {"id": f"{c['district']}.{queue['id']}", "ready": c["ready"], "leased": c["leased"]} for c in own if len(c["district"]) > 2
+                ],
+            }
+        )  # fmt: skip
+    return found
 
 
 _ITEM = """
-SELECT w.id, w.matter_id, w.queue_id, w.district, w.priority, w.due_at, w.flags, w.state, w.claims, w.enqueued_at, w.finished_at,
-       m.letter_id, m.lane, l.holder, l.token AS lease_token, l.until AS lease_until
-FROM work_item w JOIN matter m ON m.id = w.matter_id LEFT JOIN lease l ON l.work_item_id = w.id AND l.until > clock_timestamp()
+SELECT w.id, w.matter_id, w.unit_id, w.queue_id, w.district, w.priority, w.due_at, w.flags,
+       CASE WHEN w.finished_at IS NOT NULL THEN 'finished' WHEN l.unit_id IS NULL THEN 'ready' WHEN l.held_for IS NOT NULL THEN 'held' ELSE 'leased' END AS state,
+       w.enqueued_at, w.finished_at, m.letter_id, m.lane, l.holder, l.token AS lease_token, l.until AS lease_until, l.claimed_at, l.held_for
+FROM work_item w JOIN matter m ON m.id = w.matter_id
+LEFT JOIN lease l ON l.unit_id = w.unit_id AND l.until > clock_timestamp() AND w.finished_at IS NULL
 """
 
 
 async def mine(connection: Connection, principal: Principal) -> list[Any]:
-    """The caller's live leases: what a crashed client finds again."""
-    return list(await connection.fetch(_ITEM + "WHERE l.holder = $1 ORDER BY w.urgent_at, w.id LIMIT 200", principal.subject))
+    """What the caller has, worked on or resting: what a crashed client finds again."""
+    return list(
+        await connection.fetch(_ITEM + "WHERE l.holder = $1 ORDER BY w.urgent_at, w.unit_id, w.id LIMIT 500", principal.subject)
+    )
 
 
 async def read_item(connection: Connection, item_id: uuid.UUID) -> Any:

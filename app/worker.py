@@ -25,6 +25,7 @@ from app import (
     settling,
     wording,
     work,
+    working,
 )  # fmt: skip
 from app.calendar import SHANGHAI
 from app.triage import House, triage_waiting
@@ -84,8 +85,9 @@ async def step(house: House) -> bool:
     triaged = await triage_waiting(house, limit=20)
     folded = await fold(house)
     rerouted = await rerouting.follow_growth(house, datetime.now(UTC))
-    async with house.database.connection() as connection:
+    async with house.database.transaction() as connection:
         swept = await work.sweep(connection)
+    swept += await working.stand_in(house) + await working.regroup(house)
     async with house.database.transaction() as connection:
         counted = await complainants.count_tokens(connection)
     async with house.database.transaction() as connection:

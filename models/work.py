@@ -1,13 +1,15 @@
-"""The mediators' queue. A claim moves the item out of the pull index and a lease into its own table."""
+"""The mediators' queue. An item is the work on one matter; a unit is what one person works on: an item, or those of a joint matter together.
+A unit with open items has either a row in `ready` or one in `lease`, never both.
+"""
 
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
     Index,
-    Integer,
     SmallInteger,
     Table,
     Text,
@@ -17,12 +19,26 @@ from sqlalchemy import (
 
 from models.base import APPEND, FREE, KEEP, document, instant, metadata, uid
 
+# Which work falls where is data: of a track, a place, classes of goods or problems; who may pull it: a role, a skill.
 queue = Table(
     "queue",
     metadata,
     Column("id", Text, primary_key=True),
     Column("name", Text, nullable=False),
     Column("lane", Text, nullable=False),
+    # Whose matters fall in it by themselves; None: only what a person sends there.
+    Column("track", Text),
+    # A prefix of region codes; '' is everywhere.
+    Column("district", Text, nullable=False, server_default=text("''")),
+    # The desk that works on it, by name.
+    Column("desk", Text),
+    # What a person must be able to do.
+    Column("skill", Text),
+    Column("goods", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("problems", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("roles", ARRAY(Text), nullable=False, server_default=text("'{mediator,supervisor}'")),
+    Column("active", Boolean, nullable=False, server_default=text("true")),
+    CheckConstraint("lane IN ('complaint', 'report', 'any')", name="lane"),
     info=KEEP,
 )
 
@@ -31,35 +47,57 @@ work_item = Table(
     metadata,
     uid(),
     Column("matter_id", Uuid, ForeignKey("matter.id"), nullable=False, unique=True),
+    # The id of one of the unit's items, its own where it stands alone.
+    Column("unit_id", Uuid, nullable=False, index=True),
     Column("queue_id", Text, ForeignKey("queue.id"), nullable=False),
     Column("district", Text, nullable=False),
-    Column("skill", Text),
     Column("priority", SmallInteger, nullable=False),
     instant("due_at", nullable=True),
     # What the queue is ordered by: the due time, moved forward by priority. Fixed, so waiting items age by themselves.
     instant("urgent_at"),
-    Column("state", Text, nullable=False),
     Column("flags", ARRAY(Text), nullable=False, server_default=text("'{}'")),
-    Column("claims", Integer, nullable=False, server_default=text("0")),
     instant("enqueued_at", now=True),
     instant("finished_at", nullable=True),
-    CheckConstraint("state IN ('ready', 'leased', 'finished')", name="state"),
-    Index("ix_work_item_pull", "queue_id", "urgent_at", "id", postgresql_where=text("state = 'ready'")),
-    Index("ix_work_item_pull_district", "queue_id", "district", "urgent_at", "id", postgresql_where=text("state = 'ready'")),
     info=KEEP,
+)
+
+# What may be pulled, and nothing else: a claim deletes its row, which touches no index. No foreign key here and in `lease`: its check
+# locks the item at every claim, and items are never deleted.
+ready = Table(
+    "ready",
+    metadata,
+    Column("unit_id", Uuid, primary_key=True),
+    Column("queue_id", Text, nullable=False),
+    Column("district", Text, nullable=False),
+    Column("priority", SmallInteger, nullable=False),
+    instant("urgent_at"),
+    # Who may not have it: recused from one of its matters.
+    Column("excluded", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Index("ix_ready_pull", "queue_id", "urgent_at", "unit_id"),
+    Index("ix_ready_pull_district", "queue_id", "district", "urgent_at", "unit_id"),
+    # The least urgent ones, which have a share of their own.
+    Index("ix_ready_last", "queue_id", "urgent_at", "unit_id", postgresql_where=text("priority = 0")),
+    Index("ix_ready_last_district", "queue_id", "district", "urgent_at", "unit_id", postgresql_where=text("priority = 0")),
+    info=FREE,
 )
 
 lease = Table(
     "lease",
     metadata,
-    Column("work_item_id", Uuid, ForeignKey("work_item.id"), primary_key=True),
+    Column("unit_id", Uuid, primary_key=True),
     Column("token", Uuid, nullable=False),
     Column("holder", Text, nullable=False, index=True),
     instant("claimed_at", now=True),
     instant("until", index=True),
+    # Why it rests with its holder: appraisal, appointment, reply, other; None while he works on it.
+    Column("held_for", Text),
+    # By which the client that claimed it asks again.
+    Column("request_key", Text),
+    CheckConstraint("held_for IN ('appraisal', 'appointment', 'reply', 'other')", name="held_for"),
     info=FREE,
 )
 
+# What ended a lease, with its token, and what else happened to an item.
 work_event = Table(
     "work_event",
     metadata,
@@ -67,7 +105,39 @@ work_event = Table(
     Column("work_item_id", Uuid, ForeignKey("work_item.id"), nullable=False, index=True),
     Column("act", Text, nullable=False),
     Column("actor", Text, nullable=False),
+    Column("token", Uuid),
     document("detail"),
     instant("at", now=True),
     info=APPEND,
+)
+
+# 回避: who may not work on a matter (Order 121 Art. 21).
+recusal = Table(
+    "recusal",
+    metadata,
+    Column("matter_id", Uuid, ForeignKey("matter.id"), primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    instant("at", now=True),
+    info=APPEND,
+)
+
+# Who is away, and who stands in for him.
+absence = Table(
+    "absence",
+    metadata,
+    uid(),
+    Column("subject", Text, nullable=False),
+    instant("from_at"),
+    instant("until_at"),
+    Column("deputy", Text),
+    Column("actor", Text, nullable=False),
+    instant("created_at", now=True),
+    instant("ended_at", nullable=True),
+    Column("ended_by", Text),
+    CheckConstraint("until_at > from_at", name="span"),
+    CheckConstraint("deputy <> subject", name="deputy"),
+    Index("ix_absence_running", "subject", "until_at", postgresql_where=text("ended_at IS NULL")),
+    info=KEEP,
 )

@@ -272,7 +272,7 @@ async def test_a_reopened_dispute_is_work_again(house: House) -> None:
     await act(house, one, "reopen", ground="own_error")
     async with house.database.connection() as connection:
         row = await connection.fetchrow(
-            "SELECT m.state, m.closed_at, w.state AS work, (SELECT array_agg(key) FROM clock WHERE matter_id = m.id AND stopped_at IS NULL "
+            "SELECT m.state, m.closed_at, CASE WHEN w.finished_at IS NULL THEN 'ready' ELSE 'finished' END AS work, (SELECT array_agg(key) FROM clock WHERE matter_id = m.id AND stopped_at IS NULL "
             "AND key = 'complaint.mediate') AS clocks FROM matter m JOIN work_item w ON w.matter_id = m.id WHERE m.id = $1",
             one,
         )
@@ -455,7 +455,7 @@ async def test_a_verified_clue_that_becomes_a_case_is_work_again(house: House) -
     await act(house, one, "open_case")
     async with house.database.connection() as connection:
         row = await connection.fetchrow(
-            "SELECT w.state, m.closed_at, c.due_at = w.due_at AS same FROM matter m JOIN work_item w ON w.matter_id = m.id "
+            "SELECT CASE WHEN w.finished_at IS NULL THEN 'ready' ELSE 'finished' END AS state, m.closed_at, c.due_at = w.due_at AS same FROM matter m JOIN work_item w ON w.matter_id = m.id "
             "JOIN clock c ON c.matter_id = m.id AND c.stopped_at IS NULL WHERE m.id = $1 AND c.key = 'case.decide'",
             one,
         )
@@ -516,8 +516,10 @@ async def test_a_unit_returns_and_the_intake_desk_alone_sends(client: Client) ->
     last = seen["history"][-1]
     assert (last["act"], last["detail"]["from"], last["detail"]["to"]) == ("dispatch", "420106", "420111")
     async with client.house.database.connection() as connection:
-        row = await connection.fetchrow("SELECT queue_id, district, state FROM work_item WHERE matter_id = $1", one)
-    assert tuple(row) == (seen["track"], "420111", "ready")
+        row = await connection.fetchrow(
+            "SELECT r.queue_id, r.district FROM ready r JOIN work_item w ON w.unit_id = r.unit_id WHERE w.matter_id = $1", one
+        )
+    assert tuple(row) == (seen["track"], "420111")
     again = await client.post("intake", f"/v1/matters/{one}/dispatch", {"to": "420111"})
     assert again.json()["errors"][0]["message"] == "is the bureau that has it already"
 

@@ -551,7 +551,7 @@ async def test_a_department_gets_a_clue_without_who_told_it_and_may_give_it_back
     )
     assert answer["effect"] == "called_desk"
     row = await town.row(
-        "SELECT m.state, m.closed_at, w.state AS work, w.queue_id, w.flags, (SELECT count(*) FROM clock WHERE matter_id = m.id AND key = 'clue.verify' "
+        "SELECT m.state, m.closed_at, CASE WHEN w.finished_at IS NULL THEN 'ready' ELSE 'finished' END AS work, w.queue_id, w.flags, (SELECT count(*) FROM clock WHERE matter_id = m.id AND key = 'clue.verify' "
         "AND stopped_at IS NULL) AS clocks FROM matter m JOIN work_item w ON w.matter_id = m.id WHERE m.id = $1",
         one,
     )  # fmt: skip

@@ -1,130 +1,319 @@
-"""The queue's promises as a state machine on a real database: at most one live lease, a stale token never succeeds,
-finished never returns."""
+"""The queue's promises on a real database: at most one live lease, a stale token never succeeds, finished never returns, nothing is lost;
+joint matters whole, most urgent first, nobody starves, whoever may not have it does not get it."""
 
 import asyncio
 import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+import asyncpg
+import pytest
+from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from app import work
-from app.database import Connection
-from app.errors import LeaseLost
-from app.identity import Principal, new_id
+from app import queues, staff, work, working
+from app.database import Connection, Database
+from app.errors import Conflict, Forbidden, Invalid, LeaseLost, NotFound
+from app.identity import Principal, issue, new_id
 from app.triage import House
 
-PEOPLE = [Principal(f"m{n}", True, frozenset({"mediator"}), ("42",), (), ()) for n in range(3)]
+
+def person(subject: str, *places: str, skills: Sequence[str] = (), roles: Sequence[str] = ("mediator",)) -> Principal:
+    return Principal(subject, True, frozenset(roles), places or ("42",), (), tuple(skills))
 
 
-async def enqueue(connection: Connection, count: int) -> list[uuid.UUID]:
-    """Work items need matters: the least that the schema lets be one."""
-    ids = []
-    for n in range(count):
-        letter, matter = new_id(), new_id()
-        await connection.execute(
-            "INSERT INTO letter (id, source, external_id, body_sha256, body_cipher, key_id, channel, received_at, event_at, history, state) "
-            "VALUES ($1, 'q', $2, '', '', 1, 'app', now(), now(), false, 'triaged')",
-            letter, str(letter),
-        )  # fmt: skip
-        await connection.execute(
-            "INSERT INTO matter (id, letter_id, sequence, lane, kind, kind_probability, source, channel, issues, demands, reading, terms, "
-            "term_weights, place_tokens, district, received_at, event_at, history, state, authority, as_of, track) VALUES ($1, $2, 1, 'complaint', 'complaint', 1, "
-            "'q', 'app', '{}', '{}', '{}', '{}', '{}', '{}', '42', now(), now(), false, 'pending_acceptance', 'bureau', now(), 't1')",
-            matter, letter,
-        )  # fmt: skip
-        now = datetime.now(UTC)
-        await work.enqueue(
-            connection,
-            [
-                {
-                    "matter_id": matter,
-                    "queue_id": "t1",
-                    "district": "42",
-                    "skill": None,
-                    "priority": n % 3,
-                    "due_at": now + timedelta(days=n),
-                    "received_at": now,
-                }
-            ],
-        )
-        ids.append(matter)
+PEOPLE = [person(f"m{n}") for n in range(3)]
+
+
+async def matters(
+    connection: Connection, count: int, *, district: str = "42", goods: str | None = None, lane: str = "complaint"
+) -> list[uuid.UUID]:
+    """The least that the schema lets be a matter."""
+    letters, ids = [new_id() for _ in range(count)], [new_id() for _ in range(count)]
+    await connection.execute(
+        "INSERT INTO letter (id, source, external_id, body_sha256, body_cipher, key_id, channel, received_at, event_at, history, state) "
+        "SELECT i, 'q', i::text, '', '', 1, 'app', now(), now(), false, 'triaged' FROM unnest($1::uuid[]) i",
+        letters,
+    )  # fmt: skip
+    await connection.execute(
+        "INSERT INTO matter (id, letter_id, sequence, lane, kind, kind_probability, source, channel, issues, demands, reading, terms, "
+        "term_weights, place_tokens, district, goods, received_at, event_at, history, state, authority, as_of, track) "
+        "SELECT m, l, 1, $5, $5, 1, 'q', 'app', '{}', '{}', '{}', '{}', '{}', '{}', $3, $4, now(), now(), false, 'pending_acceptance', 'bureau', now(), 't1' "
+        "FROM unnest($1::uuid[], $2::uuid[]) AS t(m, l)",
+        ids, letters, district, goods, lane,
+    )  # fmt: skip
     return ids
 
 
-STEPS = st.lists(
-    st.tuples(st.sampled_from(["claim", "renew", "release", "finish", "expire", "sweep", "steal"]), st.integers(0, 2), st.integers(0, 5)),
-    min_size=1, max_size=25,
+async def enqueue(
+    connection: Connection, count: int, *, district: str = "42", goods: str | None = None, track: str = "t1", priority: int | None = None,
+    due: timedelta = timedelta(), lane: str = "complaint",
+) -> list[uuid.UUID]:  # fmt: skip
+    """Matters with their items, each due a day after the one before."""
+    ids = await matters(connection, count, district=district, goods=goods, lane=lane)
+    now = datetime.now(UTC)
+    await work.enqueue(
+        connection,
+        [
+            {
+                "matter_id": m, "track": track, "district": district, "priority": n % 3 if priority is None else priority,
+                "due_at": now + due + timedelta(days=n), "received_at": now,
+            }
+            for n, m in enumerate(ids)
+        ],
+    )  # fmt: skip
+    return ids
+
+
+async def join(connection: Connection, members: Sequence[uuid.UUID]) -> uuid.UUID:
+    joint = new_id()
+    await connection.execute(
+        "INSERT INTO joint_matter (id, created_by, state, joined_at) VALUES ($1, 'x', 'joined', now())", joint
+    )
+    await connection.execute(
+        "INSERT INTO joint_member (joint_matter_id, matter_id, consent) SELECT $1, m, 'given' FROM unnest($2::uuid[]) m",
+        joint,
+        list(members),
+    )
+    return joint
+
+
+async def items_of(connection: Connection, matter_ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
+    rows = await connection.fetch("SELECT id, matter_id FROM work_item WHERE matter_id = ANY($1)", list(matter_ids))
+    by = {r["matter_id"]: r["id"] for r in rows}
+    return [by[m] for m in matter_ids]
+
+
+async def lost(verb: Any) -> None:
+    with pytest.raises(LeaseLost):
+        await verb
+
+
+# -- the state machine
+
+ACTS = (
+    "claim", "renew", "release", "finish", "expire", "sweep", "steal", "hold", "crash", "join", "part", "close", "reopen", "assign", "recuse", "reroute", "return",
 )  # fmt: skip
+STEPS = st.lists(st.tuples(st.sampled_from(ACTS), st.integers(0, 2), st.integers(0, 5)), min_size=1, max_size=25)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+class Crash(Exception):
+    """The process dies before it commits."""
+
+
+@dataclass
+class Story:
+    """What the test knows by itself. held: item -> (token, who)."""
+
+    connection: Connection
+    matters: list[uuid.UUID]
+    items: list[uuid.UUID]
+    joint: uuid.UUID | None = None
+    held: dict[uuid.UUID, tuple[uuid.UUID, int]] = field(default_factory=dict)
+    resting: set[uuid.UUID] = field(default_factory=set)
+    stale: list[tuple[uuid.UUID, uuid.UUID, int]] = field(default_factory=list)
+    finished: set[uuid.UUID] = field(default_factory=set)
+    recused: set[tuple[uuid.UUID, int]] = field(default_factory=set)
+
+    def drop(self, token: uuid.UUID, *, only: uuid.UUID | None = None) -> None:
+        """The lease of that token ended: over all its items, or one."""
+        for item in [i for i, (t, _) in self.held.items() if t == token and only in (None, i)]:
+            self.stale.append((item, *self.held.pop(item)))
+            self.resting.discard(item)
+
+    async def step(self, act: str, who: int, which: int) -> None:
+        connection = self.connection
+        async with connection.transaction():
+            match act:
+                case "claim":
+                    for row in await work.claim(
+                        connection, ("t1", "any")[which % 2], PEOPLE[who], limit=1 + which % 2, lease_seconds=600
+                    ):
+                        assert row["id"] not in self.held
+                        assert row["id"] not in self.finished
+                        assert (row["id"], who) not in self.recused
+                        self.held[row["id"]] = (row["lease_token"], who)
+                case "sweep":
+                    await work.sweep(connection)
+                    if self.joint:
+                        await work.regroup(connection, self.joint)
+                        await self.learn()
+                case "join" if self.joint is None:
+                    self.joint = await join(connection, self.matters[:3])
+                    await work.regroup(connection, self.joint)
+                    await self.learn()
+                case "part" if self.joint is not None:
+                    await connection.execute(
+                        "UPDATE joint_member SET left_at = now(), left_reason = 'left' WHERE matter_id = $1",
+                        self.matters[which % 3],
+                    )
+                    await work.regroup(connection, self.joint)
+                    await self.learn()
+                case "close":
+                    item = self.items[which % 4]
+                    await work.close_item(connection, self.matters[which % 4], "withdraw", "portal")
+                    if item in self.held:
+                        self.drop(self.held[item][0], only=item)
+                    self.finished.add(item)
+                case "reopen":
+                    await work.reopen(connection, self.matters[which % 4], "boss")
+                    self.finished.discard(self.items[which % 4])
+                case "reroute":
+                    now = datetime.now(UTC)
+                    await work.reroute(
+                        connection,
+                        self.matters[which % 4],
+                        ("t1", "t3")[who % 2],
+                        "policy",
+                        priority=who,
+                        due_at=now,
+                        urgent_at=now,
+                    )
+                case "assign" if self.items[which % 4] not in self.finished:
+                    item = self.items[which % 4]
+                    if not any((i, who) in self.recused for i in await self.unit(item)):
+                        await work.assign(connection, item, PEOPLE[who].subject, "boss", "再平衡")
+                        if item in self.held:
+                            self.drop(self.held[item][0])
+                        await self.learn()
+                case "recuse":
+                    item = self.items[which % 4]
+                    await staff.recuse(connection, self.matters[which % 4], PEOPLE[who].subject, reason="亲属", actor="boss")
+                    self.recused.add((item, who))
+                    await work.exclude(connection, self.matters[which % 4], PEOPLE[who].subject, "boss", "亲属")
+                    if item in self.held and self.held[item][1] == who:
+                        self.drop(self.held[item][0])
+                case _ if self.held:
+                    await self.hold_step(act, which)
+
+    async def hold_step(self, act: str, which: int) -> None:
+        connection = self.connection
+        item = sorted(self.held)[which % len(self.held)]
+        token, who = self.held[item]
+        owner = PEOPLE[who]
+        match act:
+            case "renew":
+                await work.renew(connection, item, token, owner, lease_seconds=60)
+                self.resting -= {i for i, (t, _) in self.held.items() if t == token}
+            case "steal":
+                await lost(work.release(connection, item, token, PEOPLE[(who + 1) % 3]))
+                await lost(work.release(connection, item, new_id(), owner))
+            case "expire":
+                await connection.execute("UPDATE lease SET until = now() - interval '1 s' WHERE token = $1", token)
+                if item in self.resting:
+                    await work.sweep(connection)  # what rested is its holder's again, by the same token
+                    self.resting -= {i for i, (t, _) in self.held.items() if t == token}
+                else:
+                    self.drop(token)
+            case "hold":
+                await connection.execute("UPDATE work_item SET due_at = NULL WHERE id = ANY($1)", await self.unit(item))
+                await work.hold(connection, item, token, owner, held_for="reply", until=None, now=datetime.now(UTC))
+                self.resting |= {i for i, (t, _) in self.held.items() if t == token}
+            case "crash":
+                with suppress(Crash):
+                    async with connection.transaction():
+                        await work.finish(connection, item, token, owner, {})
+                        raise Crash
+            case "return":
+                await work.return_to_intake(connection, item, token, owner, "无权")
+                self.drop(token, only=item)
+            case "release":
+                await work.release(connection, item, token, owner)
+                self.drop(token)
+            case "finish":
+                await work.finish(connection, item, token, owner, {})
+                self.drop(token, only=item)
+                self.finished.add(item)
+
+    async def unit(self, item: uuid.UUID) -> list[uuid.UUID]:
+        rows = await self.connection.fetch(
+            "SELECT id FROM work_item WHERE unit_id = (SELECT unit_id FROM work_item WHERE id = $1) AND finished_at IS NULL", item
+        )
+        return [r["id"] for r in rows]
+
+    async def learn(self) -> None:
+        """What was given or taken in is told by the database, and is somebody's once."""
+        rows = await self.connection.fetch(
+            "SELECT w.id, l.token, l.holder, l.held_for FROM lease l JOIN work_item w ON w.unit_id = l.unit_id WHERE l.until > clock_timestamp() "
+            "AND w.finished_at IS NULL AND w.id = ANY($1)",
+            self.items,
+        )  # fmt: skip
+        for row in rows:
+            self.held[row["id"]] = (row["token"], int(row["holder"][1:]))
+            if row["held_for"]:
+                self.resting.add(row["id"])
+
+    async def check(self) -> None:
+        connection = self.connection
+        for item, token, who in self.stale:
+            if self.held.get(item, (None,))[0] != token:
+                await lost(work.renew(connection, item, token, PEOPLE[who], lease_seconds=60))
+                async with connection.transaction():
+                    await lost(work.finish(connection, item, token, PEOPLE[who], {}))
+        live = await connection.fetch(
+            "SELECT w.id, l.token, l.holder FROM lease l JOIN work_item w ON w.unit_id = l.unit_id WHERE l.until > clock_timestamp() AND w.finished_at IS NULL"
+        )
+        assert {r["id"]: (r["token"], int(r["holder"][1:])) for r in live} == self.held
+        await check_places(connection)
+        done = {
+            r["id"]
+            for r in await connection.fetch("SELECT id FROM work_item WHERE finished_at IS NOT NULL AND id = ANY($1)", self.items)
+        }
+        assert done == self.finished
+
+
+async def check_places(connection: Connection) -> None:
+    """A unit with open items has one row, in `ready` or in `lease`; one without has none."""
+    places = await connection.fetch(
+        "SELECT u.unit_id, u.open, (SELECT count(*) FROM ready r WHERE r.unit_id = u.unit_id) + (SELECT count(*) FROM lease l WHERE l.unit_id = u.unit_id) AS rows "
+        "FROM (SELECT unit_id, bool_or(finished_at IS NULL) AS open FROM work_item GROUP BY 1) u"
+    )
+    assert not [p for p in places if p["rows"] != int(p["open"])]
+    assert not await connection.fetchval(
+        "SELECT count(*) FROM (SELECT unit_id FROM ready UNION ALL SELECT unit_id FROM lease) x WHERE NOT EXISTS (SELECT 1 FROM work_item w WHERE w.unit_id = x.unit_id)"
+    )
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(STEPS)
-async def test_whatever_happens_an_item_is_held_once_and_finished_once(house: House, steps: list[tuple[str, int, int]]) -> None:
+async def test_whatever_happens_a_unit_is_somebodys_once_and_finished_once(
+    house: House, steps: list[tuple[str, int, int]]
+) -> None:
     async with house.database.connection() as connection:
         await connection.execute("DELETE FROM lease")
-        await connection.execute("UPDATE work_item SET state = 'finished'")
-        await enqueue(connection, 4)
-        held: dict[uuid.UUID, tuple[uuid.UUID, int]] = {}  # live by our own account: item -> token, holder
-        stale: list[tuple[uuid.UUID, uuid.UUID, int]] = []
-        finished: set[uuid.UUID] = set()
+        await connection.execute("DELETE FROM ready")
+        await connection.execute("UPDATE work_item SET finished_at = now(), unit_id = id WHERE finished_at IS NULL")
+        if not await connection.fetchval("SELECT true FROM api_token LIMIT 1"):
+            for one in PEOPLE:
+                await issue(connection, one.subject, ["mediator", "intake"], natural_person=True, jurisdictions=["42"])
+        ids = await enqueue(connection, 4)
+        story = Story(connection, ids, await items_of(connection, ids))
+        note(str(steps))
         for act, who, which in steps:
-            if act == "claim":
-                for row in await work.claim(connection, "t1", PEOPLE[who], limit=1 + which % 2, lease_seconds=600):
-                    assert row["id"] not in held
-                    assert row["id"] not in finished
-                    held[row["id"]] = (row["lease_token"], who)
-            elif act == "sweep":
-                await work.sweep(connection)
-            elif held:
-                item = sorted(held)[which % len(held)]
-                token, holder = held[item]
-                if act == "renew":
-                    await work.renew(connection, item, token, PEOPLE[holder], lease_seconds=60)
-                elif act == "steal":
-                    for verb in (
-                        work.release(connection, item, token, PEOPLE[(holder + 1) % 3]),
-                        work.release(connection, item, new_id(), PEOPLE[holder]),
-                    ):
-                        await lost(verb)
-                elif act == "expire":
-                    await connection.execute("UPDATE lease SET until = now() - interval '1 s' WHERE work_item_id = $1", item)
-                    stale.append((item, *held.pop(item)))
-                else:
-                    await (
-                        work.release(connection, item, token, PEOPLE[holder])
-                        if act == "release"
-                        else work.finish(connection, item, token, PEOPLE[holder], {})
-                    )
-                    stale.append((item, *held.pop(item)))
-                    if act == "finish":
-                        finished.add(item)
-            for item, token, holder in stale:
-                await lost(work.renew(connection, item, token, PEOPLE[holder], lease_seconds=60))
-                await lost(work.finish(connection, item, token, PEOPLE[holder], {}))
-            live = await connection.fetch("SELECT work_item_id, count(*) AS n FROM lease WHERE until > now() GROUP BY 1")
-            assert {r["work_item_id"] for r in live} == set(held)
-            states = await connection.fetch("SELECT id, state FROM work_item WHERE id = ANY($1)", list(finished))
-            assert all(r["state"] == "finished" for r in states)
-
-
-async def lost(verb: object) -> None:
-    try:
-        await verb  # type: ignore[misc]
-    except LeaseLost:
-        return
-    raise AssertionError("a stale token or a stranger succeeded")
+            await story.step(act, who, which)
+            await story.check()
 
 
 async def test_pullers_never_get_the_same_item(house: House) -> None:
     async with house.database.connection() as connection:
-        await enqueue(connection, 120)
+        for district in ("420106", "420111", "420102"):
+            await enqueue(connection, 40, district=district)
+    asked = [
+        ("t1", person("a")),
+        ("any", person("b", "4201")),
+        ("t1", person("c", "420106", "420111")),
+        ("420102.t1", person("d")),
+    ]
 
     async def pull(who: int) -> list[uuid.UUID]:
-        got = []
+        queue, puller = asked[who % 4]
+        got: list[uuid.UUID] = []
         while True:
             async with house.database.connection() as connection:
-                rows = await work.claim(connection, "t1", PEOPLE[who % 3], limit=3, lease_seconds=600)
+                rows = await work.claim(connection, queue, puller, limit=3, lease_seconds=600)
             if not rows:
                 return got
             got += [r["id"] for r in rows]
@@ -133,11 +322,33 @@ async def test_pullers_never_get_the_same_item(house: House) -> None:
     assert len(pulled) == len(set(pulled)) == 120
 
 
-async def test_the_most_urgent_comes_first_and_waiting_makes_urgent() -> None:
+async def test_the_most_urgent_comes_first_and_waiting_makes_urgent(house: House) -> None:
     now = datetime.now(UTC)
     soon, later = work.urgent_at(now + timedelta(days=1), now, 0), work.urgent_at(now + timedelta(days=7), now, 6)
     assert soon < later  # no priority outruns a due date that is six days nearer
     assert work.urgent_at(now + timedelta(days=2), now, 3) < work.urgent_at(now + timedelta(days=2), now, 0)
+    async with house.database.connection() as connection:
+        for district, due in (("420106", 30), ("420111", 20), ("420102", 10)):
+            await enqueue(connection, 3, district=district, due=timedelta(days=due), priority=1)
+        every = [person("a"), person("b", "4201"), person("c", "420106", "420111", "420102")]
+        for one, queue in zip(every, ("t1", "any", "t1"), strict=True):
+            rows = await work.claim(connection, queue, one, limit=9, lease_seconds=60)
+            assert [r["district"] for r in rows] == ["420102"] * 3 + ["420111"] * 3 + ["420106"] * 3
+            assert [r["due_at"] for r in rows] == sorted(r["due_at"] for r in rows)
+            for row in rows:
+                await work.release(connection, row["id"], row["lease_token"], one)
+
+
+async def test_a_share_is_kept_for_the_least_urgent_whose_term_ends(house: House) -> None:
+    async with house.database.connection() as connection:
+        urgent = await enqueue(connection, 20, priority=6, due=timedelta(days=-10))
+        (plain,) = await enqueue(connection, 1, priority=0, due=timedelta(days=2))
+        (calm,) = await enqueue(connection, 1, priority=0, due=timedelta(days=9))
+        rows = await work.claim(connection, "t1", PEOPLE[0], limit=4, lease_seconds=60)
+        got = [r["matter_id"] for r in rows]
+        assert plain in got
+        assert calm not in got
+        assert set(got) - {plain} == set(urgent[:3])
 
 
 async def test_expired_leases_come_back_by_themselves(house: House) -> None:
@@ -149,3 +360,175 @@ async def test_expired_leases_come_back_by_themselves(house: House) -> None:
         second = (await work.claim(connection, "t1", PEOPLE[1], limit=1, lease_seconds=30))[0]
         assert second["id"] == first["id"]
         await lost(work.finish(connection, first["id"], first["lease_token"], PEOPLE[0], {}))
+        told = await work.ended_by(connection, first["id"], first["lease_token"], PEOPLE[0].subject)
+        assert (told["act"], told["actor"]) == ("expire", "worker")
+
+
+# -- rights
+
+
+async def test_a_queue_is_data_and_takes_what_is_nearest_to_it(house: House) -> None:
+    boss = person("boss", roles=("supervisor",))
+    async with house.database.connection() as connection:
+        goods = await connection.fetchval("SELECT code FROM code WHERE list = 'goods' ORDER BY position LIMIT 1")
+        await queues.define(
+            connection, boss, "wuchang-t1", {"name": "武昌和解", "track": "t1", "district": "420106", "desk": "武昌局"}
+        )
+        await queues.define(
+            connection,
+            boss,
+            "wuchang-food",
+            {"name": "武昌食品", "track": "t1", "district": "420106", "goods": [goods], "skill": "food"},
+        )
+        await queues.define(
+            connection, boss, "city-food", {"name": "全市食品", "track": "t1", "district": "4201", "goods": [goods]}
+        )
+        placed = {}
+        for district, cls in (("420106", goods), ("420106", None), ("420111", goods), ("420500", goods)):
+            (matter,) = await enqueue(connection, 1, district=district, goods=cls)
+            placed[district, cls] = await connection.fetchval("SELECT queue_id FROM work_item WHERE matter_id = $1", matter)
+        assert list(placed.values()) == ["wuchang-food", "wuchang-t1", "city-food", "t1"]
+        plain, skilled = person("a", "420106"), person("b", "420106", skills=("food",))
+        assert [r["queue_id"] for r in await work.claim(connection, "any", plain, limit=9, lease_seconds=60)] == ["wuchang-t1"]
+        with pytest.raises(Forbidden, match="skill food"):
+            await work.claim(connection, "wuchang-food", plain, limit=1, lease_seconds=60)
+        assert [r["queue_id"] for r in await work.claim(connection, "any", skilled, limit=9, lease_seconds=60)] == [
+            "wuchang-food"
+        ]
+        for queue_id, values, name in (
+            ("4201.x", {"name": "x"}, "id"), ("x", {}, "name"), ("x", {"name": "x", "track": "t9"}, "track"), ("x", {"name": "x", "roles": ["king"]}, "roles"),
+            ("x", {"name": "x", "goods": ["没有"]}, "goods"), ("t1", {"active": False}, "id"), ("x", {"name": "x", "track": "clue"}, "lane"),
+        ):  # fmt: skip
+            with pytest.raises(Invalid) as refused:
+                await queues.define(connection, person("admin", roles=("admin",)), queue_id, values)
+            assert refused.value.errors[0]["field"] == name
+        with pytest.raises(Forbidden):
+            await queues.define(connection, person("y", "4205", roles=("supervisor",)), "wuchang-t1", {"name": "别处"})
+
+
+async def test_nobody_pulls_what_is_not_his(house: House) -> None:
+    async with house.database.connection() as connection:
+        await enqueue(connection, 2, district="420106")
+        (report,) = await enqueue(connection, 1, district="420106", track="clue", lane="report")
+        elsewhere = person("y", "4205")
+        assert await work.claim(connection, "t1", elsewhere, limit=5, lease_seconds=60) == []
+        assert await work.claim(connection, "any", elsewhere, limit=5, lease_seconds=60) == []
+        for queue, error in (("nope", NotFound), ("420106.t1", Forbidden), ("t1", None)):
+            if error:
+                with pytest.raises(error):
+                    await work.claim(connection, queue, elsewhere, limit=1, lease_seconds=60)
+        with pytest.raises(Forbidden):
+            await work.claim(connection, "intake", person("a"), limit=1, lease_seconds=60)
+        with pytest.raises(Forbidden):
+            await work.claim(connection, "clue", person("a"), limit=1, lease_seconds=60)
+        cleared = person("c", skills=("clue",))
+        assert [r["matter_id"] for r in await work.claim(connection, "clue", cleared, limit=1, lease_seconds=60)] == [report]
+        items = await items_of(connection, [report])
+        assert await work.claim_these(connection, items, elsewhere, lease_seconds=60) == []
+
+
+async def test_a_joint_matter_is_claimed_whole_and_comes_apart_item_by_item(house: House) -> None:
+    one, two = PEOPLE[:2]
+    async with house.database.transaction() as connection:
+        ids = await enqueue(connection, 4, priority=0)
+        items = await items_of(connection, ids)
+        early = (await work.claim_these(connection, [items[2]], two, lease_seconds=60))[0]
+        joint = await join(connection, ids[:3])
+        await work.regroup(connection, joint)
+        rows = await work.claim(connection, "t1", one, limit=1, lease_seconds=60)
+        assert [r["id"] for r in rows] == items[:2]
+        assert len({r["lease_token"] for r in rows}) == 1
+        token = rows[0]["lease_token"]
+        # What another works on is taken in when he gives it back: it is then whose the rest is.
+        await work.release(connection, early["id"], early["lease_token"], two)
+        assert joint in await work.ungrouped(connection)
+        await work.regroup(connection, joint)
+        assert {r["id"] for r in await work.mine(connection, one)} == set(items[:3])
+        await work.finish(connection, items[0], token, one, {})
+        await lost(work.finish(connection, items[0], token, one, {}))
+        await work.renew(connection, items[1], token, one, lease_seconds=60)
+        # One that leaves is its holder's still, by the same token.
+        await connection.execute("UPDATE joint_member SET left_at = now(), left_reason = 'left' WHERE matter_id = $1", ids[1])
+        await work.regroup(connection, joint)
+        await work.finish(connection, items[1], token, one, {})
+        assert {r["id"] for r in await work.mine(connection, one)} == {items[2]}
+        await work.release(connection, items[2], token, one)
+        await check_places(connection)
+
+
+async def test_whoever_is_recused_or_away_gets_nothing(house: House) -> None:
+    one, two, three = PEOPLE
+    async with house.database.transaction() as connection:
+        for p in PEOPLE:
+            await issue(connection, p.subject, ["mediator"], natural_person=True, jurisdictions=["42"])
+        (matter,) = await enqueue(connection, 1)
+        await staff.recuse(connection, matter, one.subject, reason="亲属", actor="boss")
+        await work.exclude(connection, matter, one.subject, "boss", "亲属")
+        assert await work.claim(connection, "t1", one, limit=1, lease_seconds=60) == []
+        (row,) = await work.claim(connection, "t1", two, limit=1, lease_seconds=60)
+        with pytest.raises(Conflict, match="recused"):
+            await work.assign(connection, row["id"], one.subject, "boss", "再平衡")
+        now = datetime.now(UTC)
+        absence = await staff.leave(
+            connection,
+            two,
+            subject=two.subject,
+            from_at=now - timedelta(minutes=1),
+            until_at=now + timedelta(days=3),
+            deputy=three.subject,
+            now=now,
+        )
+        with pytest.raises(Conflict, match="away"):
+            await work.claim(connection, "t1", two, limit=1, lease_seconds=60)
+    assert await working.stand_in(house) == 1
+    async with house.database.connection() as connection:
+        (given,) = await work.mine(connection, three)
+        assert given["id"] == row["id"]
+        await lost(work.renew(connection, row["id"], row["lease_token"], two, lease_seconds=60))
+        await staff.come_back(connection, two, absence["id"], datetime.now(UTC))
+        assert await work.claim(connection, "t1", two, limit=1, lease_seconds=60) == []
+
+
+async def test_one_key_claims_once(house: House) -> None:
+    async with house.database.connection() as connection:
+        await enqueue(connection, 6)
+
+    async def ask(key: str) -> list[uuid.UUID]:
+        async with house.database.transaction() as connection:
+            return [r["lease_token"] for r in await work.claim(connection, "t1", PEOPLE[0], limit=2, lease_seconds=60, key=key)]
+
+    first, again, other = await asyncio.gather(ask("a"), ask("a"), ask("b"))
+    assert first == again
+    assert not set(first) & set(other)
+
+
+async def test_a_killed_connection_loses_nothing(house: House, url: str) -> None:
+    """A claim is there whole or not at all; what was leased comes back by its time."""
+    async with house.database.connection() as connection:
+        await enqueue(connection, 30)
+    for n in range(6):
+        dying = Database(url, pool_size=1)
+        async with dying.connection() as connection:
+            pid = await connection.fetchval("SELECT pg_backend_pid()")
+            task = asyncio.create_task(_claim_and_finish(connection))
+            await asyncio.sleep(0.002 * n)
+            async with house.database.connection() as other:
+                await other.execute("SELECT pg_terminate_backend($1)", pid)
+            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                await task
+        await dying.close()
+    async with house.database.connection() as connection:
+        await check_places(connection)
+        await connection.execute("UPDATE lease SET until = now() - interval '1 s'")
+        async with connection.transaction():
+            await work.sweep(connection)
+        rows = await work.claim(connection, "t1", PEOPLE[1], limit=50, lease_seconds=60)
+        done = await connection.fetchval("SELECT count(*) FROM work_item WHERE finished_at IS NOT NULL")
+    assert len(rows) + done == 30
+
+
+async def _claim_and_finish(connection: Connection) -> None:
+    while rows := await work.claim(connection, "t1", PEOPLE[0], limit=2, lease_seconds=60):
+        for row in rows:
+            async with connection.transaction():
+                await work.finish(connection, row["id"], row["lease_token"], PEOPLE[0], {})

@@ -59,8 +59,8 @@ class NewTemplate(_Shape):
 
 _ACCESS = """
 SELECT m.id, m.lane, m.district, m.source,
-       EXISTS (SELECT FROM work_item w JOIN lease le ON le.work_item_id = w.id
-               WHERE w.matter_id = m.id AND le.holder = $2 AND le.until > clock_timestamp()) AS holds
+       EXISTS (SELECT FROM work_item w JOIN lease le ON le.unit_id = w.unit_id
+               WHERE w.matter_id = m.id AND w.finished_at IS NULL AND le.holder = $2 AND le.until > clock_timestamp()) AS holds
 FROM matter m WHERE m.id = $1
 """
 

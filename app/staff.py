@@ -1,0 +1,94 @@
+"""Who is away and who stands in for him; who may not work on a matter (回避, Order 121 Art. 21)."""
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from app import identity
+from app.database import Connection
+from app.errors import Conflict, Forbidden, Invalid, NotFound
+from app.identity import Principal, new_id
+
+_LONGEST = timedelta(days=400)
+AWAY = "SELECT 1 FROM absence a WHERE a.subject = {subject} AND a.ended_at IS NULL AND clock_timestamp() BETWEEN a.from_at AND a.until_at"
+
+
+async def leave(
+    connection: Connection, principal: Principal, *, subject: str, from_at: datetime, until_at: datetime, deputy: str | None, now: datetime
+) -> Any:  # fmt: skip
+    """Enters an absence: one's own, or by a supervisor another's. While it lasts the person is given no work; what he holds goes to his
+    deputy, or back to its queue. A deputy stands in for the work, he gains no rights by it."""
+    if subject != principal.subject and not principal.has("supervisor", "admin"):
+        raise Forbidden("only a supervisor enters another person's absence")
+    principal.require_person("enter an absence")
+    if not from_at < until_at or until_at <= now or until_at - from_at > _LONGEST:
+        raise Invalid.field("until", f"must be after `from` and now, at most {_LONGEST.days} days long")
+    if deputy is not None:
+        if deputy == subject:
+            raise Invalid.field("deputy", "must be another person")
+        if await identity.find_person(connection, deputy) is None:
+            raise Invalid.field("deputy", "no such person with a token that works")
+    await connection.execute("SELECT pg_advisory_xact_lock(hashtext('absence'), hashtext($1))", subject)
+    if await connection.fetchval(
+        "SELECT 1 FROM absence WHERE subject = $1 AND ended_at IS NULL AND from_at < $3 AND until_at > $2",
+        subject,
+        from_at,
+        until_at,
+    ):
+        raise Conflict("this person is entered as away in a part of that time already")
+    return await connection.fetchrow(
+        "INSERT INTO absence (id, subject, from_at, until_at, deputy, actor) VALUES ($1, $2, $3, $4, $5, $6) RETURNING *",
+        new_id(), subject, from_at, until_at, deputy, principal.subject,
+    )  # fmt: skip
+
+
+async def come_back(connection: Connection, principal: Principal, absence_id: uuid.UUID, now: datetime) -> Any:
+    """Ends it now, before its time or before it began."""
+    row = await connection.fetchrow("SELECT * FROM absence WHERE id = $1 FOR UPDATE", absence_id)
+    if row is None or (row["subject"] != principal.subject and not principal.has("supervisor", "admin")):
+        raise NotFound("no such absence")
+    if row["ended_at"] is not None or row["until_at"] <= now:
+        raise Conflict("it is over already")
+    return await connection.fetchrow(
+        "UPDATE absence SET ended_at = $2, ended_by = $3 WHERE id = $1 RETURNING *", absence_id, now, principal.subject
+    )
+
+
+async def absences(connection: Connection, principal: Principal) -> list[Any]:
+    """Those that run or are to come: a supervisor's view of all, anybody's of his own and of those he stands in for."""
+    every = principal.has("supervisor", "admin")
+    return list(
+        await connection.fetch(
+            "SELECT id, subject, from_at, until_at, deputy, actor, created_at FROM absence WHERE ended_at IS NULL AND until_at > clock_timestamp() "
+            "AND ($1 OR subject = $2 OR deputy = $2) ORDER BY from_at, id LIMIT 500",
+            every, principal.subject,
+        )
+    )  # fmt: skip
+
+
+async def away(connection: Connection, subject: str) -> Any:
+    """The absence that runs now, or None."""
+    return await connection.fetchrow(
+        "SELECT * FROM absence WHERE subject = $1 AND ended_at IS NULL AND clock_timestamp() BETWEEN from_at AND until_at ORDER BY until_at DESC LIMIT 1",
+        subject,
+    )
+
+
+async def recuse(connection: Connection, matter_id: uuid.UUID, subject: str, *, reason: str, actor: str) -> bool:
+    """False where the person was recused from it before: a recusal is not taken back."""
+    return bool(
+        await connection.fetchval(
+            "INSERT INTO recusal (matter_id, subject, reason, actor) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING true",
+            matter_id, subject, reason, actor,
+        )
+    )  # fmt: skip
+
+
+async def recused(connection: Connection, matter_ids: Sequence[uuid.UUID], subject: str) -> bool:
+    """Whether the person may not work on one of them."""
+    return bool(
+        await connection.fetchval(
+            "SELECT true FROM recusal WHERE matter_id = ANY($1) AND subject = $2 LIMIT 1", list(matter_ids), subject
+        )
+    )
