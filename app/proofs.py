@@ -100,10 +100,10 @@ def weigh(
         if len(attempts) >= known.attempts and len(days) >= known.days:
             on = "、".join(dict.fromkeys(chinese_day(local_day(c["at"])) for c in attempts))
             late = sum(is_late(c) for c in attempts)
-            said = f"{name}联系未果{len(attempts)}次（{on}{f'，其中{late}次为事后补记' if late else ''}）"
+            said = f"对{name}联系未果{len(attempts)}次（{on}{f'，其中{late}次为事后补记' if late else ''}）"
             absence.append(Proof("attempts", tuple(str(c["id"]) for c in attempts), side, said))
         elif attempts:
-            short.append(f"{name}联系未果{len(attempts)}次、{len(days)}个工作日")
+            short.append(f"对{name}联系未果{len(attempts)}次、{len(days)}个工作日")
         for one in appointments:
             if side in (one["missed_by"] or ()) and (one["own"] or side == "merchant"):
                 _weigh_missed(one, side, mine, appointments, absence, short)
@@ -180,12 +180,14 @@ def chinese_time(at: datetime) -> str:
 # -- read
 
 
-# In a joined joint matter (Art. 12) what the merchant says or misses is one for all: it is one dispute with one operator.
+# In a joint matter (Art. 12) what the merchant says or misses is one for all, also once a member is closed and so has left it: it is one
+# dispute with one operator. Who left to go on alone needs a word of his own.
 _OWN = """
 WITH own AS (
   SELECT $1::uuid AS matter_id UNION SELECT o.matter_id FROM joint_member me
-  JOIN joint_matter j ON j.id = me.joint_matter_id AND j.state = 'joined'
-  JOIN joint_member o ON o.joint_matter_id = j.id AND o.left_at IS NULL WHERE me.matter_id = $1 AND me.left_at IS NULL
+  JOIN joint_matter j ON j.id = me.joint_matter_id AND j.joined_at IS NOT NULL
+  JOIN joint_member o ON o.joint_matter_id = j.id AND coalesce(o.left_reason, 'few') IN ('few', 'closed')
+  WHERE me.matter_id = $1 AND coalesce(me.left_reason, 'few') = 'few'
 )
 """
 _CONTACTS = (
