@@ -99,17 +99,24 @@ async def _matter(connection: Connection, item_id: uuid.UUID, principal: Princip
     return matter
 
 
-async def _known(connection: Connection, table: str, matter_id: uuid.UUID, given: Mapping[str, Any]) -> Any:
-    """The row of that key, if there is one. Raises Conflict, naming the fields, where it says something else."""
+async def _known(
+    connection: Connection, table: str, matter_id: uuid.UUID, given: Mapping[str, Any], names: Mapping[str, str] | None = None
+) -> Any:  # fmt: skip
+    """The row of that key, if there is one. Raises Conflict, naming the fields, where it says something else. names: of columns that callers
+    know by another name."""
     row = await connection.fetchrow(f"SELECT * FROM {table} WHERE matter_id = $1 AND key = $2", matter_id, given["key"])
     if row is None:
         return None
-    if wrong := [name for name, value in given.items() if row[name] != value]:
+    if wrong := [(names or {}).get(column, column) for column, value in given.items() if row[column] != value]:
         raise Conflict(
             f"another entry has this key: {', '.join(wrong)} differ",
             errors=[{"field": name, "message": "differs from the entry that has this key"} for name in wrong],
         )
     return row
+
+
+_CONTACT_NAMES = {"consent_to": "consents.to", "agrees": "consents.agrees"}
+_STRIKE_NAMES = {"note": "reason", "strikes": "contact_id"}
 
 
 # -- contacts
@@ -129,7 +136,7 @@ async def log(
         given = {**asdict(said), "actor": principal.subject, "strikes": None}
         if said.at is None:
             del given["at"]
-        if row := await _known(connection, "contact", matter["id"], given):
+        if row := await _known(connection, "contact", matter["id"], given, _CONTACT_NAMES):
             return _contact(row), False
         said = replace(said, at=said.at or now)
         await _check(connection, matter, said, now)
@@ -222,7 +229,7 @@ async def strike(
     async with house.database.transaction() as connection:
         matter = await _matter(connection, item_id, principal, lanes)
         given = {"key": key, "strikes": contact_id, "note": reason, "actor": principal.subject}
-        if row := await _known(connection, "contact", matter["id"], given):
+        if row := await _known(connection, "contact", matter["id"], given, _STRIKE_NAMES):
             return _contact(row), False
         wrong = await connection.fetchrow(
             "SELECT c.*, EXISTS (SELECT FROM contact s WHERE s.strikes = c.id) AS struck FROM contact c WHERE id = $1 AND matter_id = $2 AND strikes IS NULL",
@@ -550,7 +557,7 @@ def _appointment(row: Any, notices: Sequence[Any]) -> dict[str, Any]:
         "complaint_id": row["letter_id"], "district": row["district"], "form_label": known.forms[row["form"]], "state": state,
         "state_label": STATE_LABELS[state], "decided_by": row["decided_by"], "decided_at": row["decided_at"], "missed_by": row["missed_by"],
         "excused": row["excused"], "reason": row["reason"], "moved_from": row["moved_from"], "notices": [_contact(n) for n in own],
-        "told": [s for s in row["participants"] if any(n["party"] in SIDES[s] and known.results[n["result"]].told for n in standing)],
+        "told": [s for s in row["participants"] if any(n["party"] in SIDES[s] and proofs.arrived(n, standing) for n in standing)],
     }  # fmt: skip
 
 

@@ -138,9 +138,7 @@ def _weigh_missed(
         for o in appointments
     ):
         short.append(f"{said}，但此后参加了调解")
-    elif notices := [
-        c for c in contacts if c["appointment_id"] == one["id"] and c["at"] < one["at"] and _reached_him(c, contacts)
-    ]:
+    elif notices := [c for c in contacts if c["appointment_id"] == one["id"] and c["at"] < one["at"] and arrived(c, contacts)]:
         ids = (str(one["id"]), *(str(c["id"]) for c in notices))
         on = "、".join(dict.fromkeys(f"{chinese_day(local_day(c['at']))}{vocabulary().ways[c['way']]}" for c in notices))
         absence.append(Proof("appointment", ids, side, f"{said}，事先已告知（{on}）"))
@@ -148,7 +146,7 @@ def _weigh_missed(
         short.append(f"{said}，但没有事先告知该方的记录")
 
 
-def _reached_him(notice: Mapping[str, Any], contacts: Sequence[Mapping[str, Any]]) -> bool:
+def arrived(notice: Mapping[str, Any], contacts: Sequence[Mapping[str, Any]]) -> bool:
     """What was sent and came back told nobody."""
     if not vocabulary().results[notice["result"]].told:
         return False

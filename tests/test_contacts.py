@@ -154,7 +154,7 @@ async def test_a_wrong_entry_is_struck_by_one_that_names_it(client: Client) -> N
     assert (struck.status_code, struck.json()["strikes"]) == (201, wrong["id"])
     assert (await client.post("mediator", path, body)).json() == struck.json()
     assert (await client.post("mediator", path, {**body, "key": key()})).status_code == 409
-    assert (await client.post("mediator", path, {**body, "reason": "别的"})).json()["errors"][0]["field"] == "note"
+    assert (await client.post("mediator", path, {**body, "reason": "别的"})).json()["errors"][0]["field"] == "reason"
     nowhere = f"/v1/work-items/{item['id']}/contacts/{struck.json()['id']}/strike"
     assert (await client.post("mediator", nowhere, {**body, "key": key()})).status_code == 404
     (kept,) = (await view(client, item))["contacts"]
@@ -377,6 +377,8 @@ async def test_an_appointment_from_its_notice_to_its_end(client: Client) -> None
         assert (await client.post("mediator", notify, body)).json() == told.json()
     (seen,) = (await client.get("second", path)).json()["items"]
     assert (seen["told"], [n["result"] for n in seen["notices"]]) == (["consumer", "merchant"], ["reached", "sent", "sent"])
+    await client.post("mediator", notify, {"key": key(), "party": "merchant", "way": "sms", "result": "returned"})
+    assert (await client.get("second", path)).json()["items"][0]["told"] == ["consumer"]
     for verb, more in (("hold", None), ("miss", {"by": ["merchant"]})):
         early = await client.post("mediator", f"{path}/{one['id']}/{verb}", more)
         assert (early.status_code, "lies ahead" in early.json()["detail"]) == (409, True)
@@ -555,7 +557,7 @@ class Life:
 
     async def step(self) -> None:
         self.now += timedelta(hours=self.dice.uniform(1, 40))
-        await self.dice.choices([self.call, self.say, self.strike, self.plan, self.notify, self.end], [8, 2, 2, 3, 4, 4])[0]()
+        await self.dice.choices([self.call, self.say, self.strike, self.plan, self.notify, self.end], [6, 2, 2, 3, 5, 5])[0]()
 
     async def _log(self, said: Said) -> None:
         found, fresh = await contacts.log(self.house, self.item_id, ANNA, said, lanes=LANES, at=self.now)
@@ -565,7 +567,7 @@ class Life:
     async def call(self) -> None:
         result = self.dice.choices(
             ["no_answer", "refused_to_talk", "unreachable_number", "wrong_number", "reached", "refused_mediation", "agreed_to_mediation"],
-            [10, 3, 3, 3, 1, 0.4, 0.4],
+            [10, 3, 3, 3, 1, 1, 1],
         )[0]  # fmt: skip
         await self._log(
             Said(new_id(), self.dice.choice(["consumer", "merchant", "merchant", "agent", "other"]), "call", result, self.now)
@@ -603,11 +605,13 @@ class Life:
         except Conflict:
             return
         self.meetings.append({"id": made["id"], "at": at, "state": "planned", "by": (), "excused": ()})
+        if self.dice.random() < 0.6:
+            await self.notify()
 
     async def notify(self) -> None:
         ahead = [m for m in self.meetings if m["state"] == "planned" and m["at"] > self.now]
         if ahead:
-            result = self.dice.choice(["sent", "sent", "returned"])
+            result = self.dice.choices(["sent", "returned"], [5, 1])[0]
             side = self.dice.choice(["consumer", "merchant", "agent"])
             await self._log(Said(new_id(), side, "sms", result, self.now, appointment_id=self.dice.choice(ahead)["id"]))
 
