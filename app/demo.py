@@ -2,11 +2,13 @@
 
 import json
 import random
+import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from app import identity, importing, incidents, intake, settling, work, worker
+from app import contacts, identity, importing, incidents, intake, proofs, settling, work, worker
+from app.calendar import local_day
 from app.embedded import read_secret, write_secret
 from app.identity import Principal
 from app.importing import Progress
@@ -76,6 +78,11 @@ async def _settle(house: House, seed: int, progress: Progress) -> None:
                     )
                 outcome = _outcome(chance, row["lane"], row["track"])
                 at = min(row["received_at"] + timedelta(days=chance.uniform(0.5, 6.5)), now)
+                if outcome == "refused":
+                    await _contact(house, item["id"], mediator, "refused_mediation", at)
+                elif outcome == "unreachable":
+                    at = await _try(house, item["id"], mediator, row["received_at"], now)
+                    outcome = outcome if at < now else "no_agreement"
                 await settling.finish(
                     house, item["id"], item["lease_token"], mediator, outcome=outcome, at=at,
                     recovered_fen=round((row["amount_fen"] or 0) * chance.uniform(0.3, 1)) if outcome == "agreement" else None,
@@ -84,6 +91,23 @@ async def _settle(house: House, seed: int, progress: Progress) -> None:
                 done += 1
             left -= len(items)
             progress("settle", done, total)
+
+
+async def _contact(house: House, item_id: uuid.UUID, mediator: Principal, result: str, at: datetime) -> None:
+    said = contacts.Said(identity.new_id(), "merchant", "call", result, at)
+    await contacts.log(house, item_id, mediator, said, lanes=("complaint",), at=at)
+
+
+async def _try(house: House, item_id: uuid.UUID, mediator: Principal, since: datetime, now: datetime) -> datetime:
+    """A call a day until the merchant counts as out of reach. Gives when, or now."""
+    known, calls, days, at = proofs.vocabulary(), 0, 0, since + timedelta(hours=2)
+    while at < now:
+        await _contact(house, item_id, mediator, "no_answer", at)
+        calls, days = calls + 1, days + house.calendar.is_working(local_day(at))
+        if calls >= known.attempts and days >= known.days:
+            return at
+        at += timedelta(days=1)
+    return now
 
 
 def _outcome(chance: random.Random, lane: str, track: str) -> str:

@@ -209,6 +209,8 @@ def _note(doing: _Doing) -> str:
         said.append(acts.GROUND_LABELS[ground])
     if rests_on := detail.get("rests_on"):
         said.append(f"所依情形：{acts.cite_ground(rests_on)}“{acts.sentence_of(rests_on)}”")
+    if proof := detail.get("proof"):
+        said.append(f"依据：{'；'.join(one['text'] for one in proof)}")
     if (signed.act in _ENDS_MEDIATION and doing.state == "terminated") or (signed.act, ground) == ("refuse", "16(1)"):
         label, *where = ("处理权限", 13, 1) if signed.act == "refuse" else ("不服的救济途径", 25)
         said.append(f"{label}：{law.cite(law.ORDER_121, *where)}")

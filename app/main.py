@@ -19,6 +19,7 @@ from app.api import (
     calendars,
     codes,
     complaints,
+    contacts,
     corrections,
     deliveries,
     directories,
@@ -70,6 +71,7 @@ def create_app(settings: Settings, database_url: str, *, when_ready: Callable[[]
     )
     app.include_router(complaints.router)
     app.include_router(queues.router)
+    app.include_router(contacts.router)
     app.include_router(analysis.router)
     app.include_router(codes.router)
     app.include_router(corrections.router)

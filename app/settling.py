@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from app import acts, audit, cases, deliveries, effects, factors, joint, law, rerouting, staff, work
+from app import acts, audit, cases, contacts, deliveries, effects, factors, joint, law, proofs, rerouting, staff, work
 from app.calendar import local_day
 from app.database import Connection
 from app.effects import Ending, Signed
@@ -71,6 +71,7 @@ async def perform(
             raise Invalid.field("message", "goes to a partner; name it as partner_id")
         if act == "find_factors":
             said["sheet"] = await _sheet(house, connection, matter_id, said.get("sheet"), principal, moment)
+        said |= await _proof(house, connection, matter_id, act, ground)
         signed = Signed(act, ground, reason, said, [principal.subject], moment, message)
         await _require_sixty_days(connection, matter_id, ground, moment)
         await _require_assent(connection, matter_id, act, ground)
@@ -125,7 +126,8 @@ async def approve(
             return Done(matter["id"], approval["act"], matter["state"], approval_id, missing)
         _require_last(principal, acts.signing(approval["act"], approval["ground"]))
         await cases.end_approval(connection, approval_id, "done", by=principal.subject, at=moment)
-        signed = Signed(approval["act"], approval["ground"], approval["reason"], approval["detail"], signers, moment)
+        detail = approval["detail"] | await _proof(house, connection, matter["id"], approval["act"], approval["ground"])
+        signed = Signed(approval["act"], approval["ground"], approval["reason"], detail, signers, moment)
         state = await _done(house, connection, matter, signed)
     return Done(matter["id"], approval["act"], state)
 
@@ -269,17 +271,19 @@ async def _require_consents(connection: Connection, matter: Any, wanted: acts.Ac
         return
     gates = await cases.gates_of(connection, matter["id"])
     if absent := [gate for gate in wanted.consents if gates.get(gate) != "passed"]:
-        told = "、".join(f"{_CONSENTS[gate]}{'已被拒绝' if gates.get(gate) == 'failed' else '尚未取得'}" for gate in absent)
+        told = "、".join(
+            f"{contacts.CONSENTS[gate]}{'已被拒绝' if gates.get(gate) == 'failed' else '尚未取得'}" for gate in absent
+        )
         raise Conflict(f"{wanted.label}: {told} ({', '.join(name for _, name in absent)})")
 
 
-_CONSENTS = {
-    ("t1", "consumer_choice"): "消费者选择线上和解", ("t1", "odr_enterprise"): "被投诉人为在册ODR企业",
-    ("t2", "consumer_consent"): "投诉人同意委托调解", ("t2", "merchant_consent"): "被投诉人同意委托调解",
-    ("t3", "consumer_consent"): "投诉人同意调解", ("t3", "merchant_consent"): "被投诉人同意调解",
-}  # fmt: skip
-# What a side says its word to, and the track whose gate it is.
-CONSENTS_TO = {"settlement": "t1", "delegation": "t2", "mediation": "t3"}
+async def _proof(
+    house: House, connection: Connection, matter_id: uuid.UUID, act: str, ground: str | None, outcome: str | None = None
+) -> dict[str, Any]:  # fmt: skip
+    """What an end under 23(1)(2) rests on; Conflict where nothing on file proves it."""
+    if (act, ground) != ("terminate", proofs.GROUND):
+        return {}
+    return {"proof": await proofs.require(connection, house.calendar, matter_id, outcome)}
 
 
 def _drawn(matter_id: uuid.UUID, share: float) -> bool:
@@ -322,6 +326,7 @@ async def finish(
         if signing.persons > 1:
             raise Conflict(f"{wanted.label} needs {signing.persons} signatures here: POST /v1/matters/{matter_id}/{act}")
         _require_last(principal, signing)
+        said |= await _proof(house, connection, matter_id, act, ground, outcome)
         signed = Signed(act, ground, note, said, [principal.subject], moment)
         await effects.carry_out(house, connection, matter, signed, Ending(outcome, recovered_fen, satisfied))
     return matter_id
@@ -376,19 +381,13 @@ async def withdraw(
         await audit.record(connection, principal.subject, "withdraw", "letter", [letter_id], lane="complaint")
 
 
-_ASKED_BEFORE = {"t2": 19, "t3": 18}
-
-
 async def consent(
     house: House, letter_id: uuid.UUID, principal: Principal, *, party: str, agrees: bool, to: str | None = None, at: datetime | None = None
 ) -> list[str]:  # fmt: skip
     """A side's yes or no to what its matter proposes, as a fact with who and when. Gives the gates it decided. to: settlement online,
     delegation (Art. 19) or mediation by the bureau (Art. 18), which may be said before the track asks; None: whatever the matter's track asks."""
-    gates = {"consumer": ("consumer_consent", "consumer_choice"), "merchant": ("merchant_consent",)}[party]
-    track = CONSENTS_TO[to] if to else None
     now = at or datetime.now(UTC)
-    state = "passed" if agrees else "failed"
-    decided = []
+    decided: list[tuple[str, str]] = []
     async with house.database.transaction() as connection:
         rows = await connection.fetch(
             "SELECT id, state FROM matter WHERE letter_id = $1 AND lane = 'complaint' ORDER BY id", letter_id
@@ -397,20 +396,10 @@ async def consent(
             if row["state"] in acts.CLOSED:
                 continue
             matter = await cases.hold(connection, row["id"])
-            for gate in gates:
-                if tracks := await cases.set_gate(
-                    connection, row["id"], gate, state, actor=principal.subject, at=now, track=track
-                ):
-                    decided.append(gate)
-                    if not agrees and matter["track"] in tracks:
-                        await rerouting.follow_refusal(house, connection, matter, gate, now=now, actor=principal.subject)
-            # A side may say so before its track asks: what the matter becomes later finds the word given.
-            if not decided and (track in _ASKED_BEFORE or (track is None and party == "merchant")):
-                asked, name = track or "t3", f"{party}_consent"
-                basis = f"{_CONSENTS[asked, name]}（{law.cite(law.ORDER_121, _ASKED_BEFORE[asked])}）"
-                if await cases.ask_gate(connection, row["id"], asked, name, state, actor=principal.subject, at=now, basis=basis):
-                    decided.append(name)
+            decided += await contacts.say(
+                house, connection, matter, party=party, agrees=agrees, to=to, actor=principal.subject, at=now
+            )
         if not decided:
             raise Conflict("nothing in this letter waits for that consent")
         await audit.record(connection, principal.subject, "consent", "letter", [letter_id], lane="complaint")
-    return decided
+    return list(dict.fromkeys(name for _, name in decided))

@@ -1,10 +1,25 @@
 """Tables, one file per aggregate. Nouns only: no behaviour, no session."""
 
-from models import complainant, delivery, directory, document, incident, letter, matter, merchant, partner, policy, system, work
+from models import (
+    complainant,
+    contact,
+    delivery,
+    directory,
+    document,
+    incident,
+    letter,
+    matter,
+    merchant,
+    partner,
+    policy,
+    system,
+    work,
+)
 from models.base import metadata
 
 __all__ = [
     "complainant",
+    "contact",
     "delivery",
     "directory",
     "document",

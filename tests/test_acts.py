@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app import acts, cases, effects, identity, settling
+from app import acts, cases, contacts, effects, identity, settling
 from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.identity import Principal
 from app.intake import Complaint
@@ -88,6 +88,13 @@ async def state(house: House, matter_id: uuid.UUID) -> str:
         return str(await connection.fetchval("SELECT state FROM matter WHERE id = $1", matter_id))
 
 
+async def refuse_mediation(house: House, matter_id: uuid.UUID) -> None:
+    """The merchant says so on the telephone: what an end under 23(1)(2) rests on."""
+    async with house.database.connection() as connection:
+        item = await connection.fetchval("SELECT id FROM work_item WHERE matter_id = $1", matter_id)
+    await contacts.log(house, item, ANNA, contacts.Said(uuid.uuid4(), "merchant", "call", "refused_mediation"), lanes=LANES)
+
+
 async def act(house: House, matter_id: uuid.UUID, name: str, who: Principal = ANNA, **more: Any) -> Done:
     if said := DETAIL.get(name) or DETAIL.get((name, more.get("ground"))):
         more.setdefault("detail", said)
@@ -120,6 +127,8 @@ async def test_every_transition_there_is_and_none_besides(house: House) -> None:
                 continue
             await put(house, ids[lane], before, clocks=[wanted.stops])
             more = {"detail": {"into": str(earlier)}} if name == "merge_report" else {}
+            if ground == "23(1)(2)":
+                await refuse_mediation(house, ids[lane])
             if wanted.person:
                 with pytest.raises(Forbidden):
                     await act(house, ids[lane], name, ROBOT, ground=ground, **more)
@@ -230,6 +239,7 @@ async def test_mediation_needs_both_sides_word_and_a_refusal_is_final(client: Cl
     await client.post("intake", consent, {"party": "merchant", "agrees": False})
     refused = await client.post("mediator", f"/v1/matters/{one}/mediate")
     assert "已被拒绝" in refused.json()["detail"]
+    # Said before the bureau: a gate that failed proves it, without an entry in the log of contacts.
     ended = await client.post(
         "mediator", f"/v1/matters/{one}/terminate", {"ground": "23(1)(2)", "reason": "被投诉人明确拒绝调解"}
     )

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
-from app import audit, joining, joint, settling
+from app import audit, contacts, joining, joint
 from app.acts import STATE_LABELS
 from app.api.common import PROBLEMS, Caller, InHouse, answer, cursor, lanes, read_cursor
 from app.errors import Invalid
@@ -104,8 +104,8 @@ class JointAct(_Shape):
 
 
 def _consent_to(given: str | None) -> str | None:
-    if given is not None and given not in settling.CONSENTS_TO:
-        raise Invalid.field("to", f"must be one of {', '.join(settling.CONSENTS_TO)}")
+    if given is not None and given not in contacts.CONSENTS_TO:
+        raise Invalid.field("to", f"must be one of {', '.join(contacts.CONSENTS_TO)}")
     return given
 
 

@@ -132,8 +132,9 @@ async def act(house: InHouse, principal: Caller, matter_id: uuid.UUID, act: str,
     agree, terminate, reopen, find_factors, find_clue, tell_both, end_confirmation. For reports: extend, verify, open_case, not_open_case,
     decide_case, transfer, take_up, not_again, merge_report. For both: transfer_police, quarrel, settle_quarrel, end_defect. For what is neither:
     answer. For all: return (to the intake desk), dispatch (by it), reply_hotline, archive. 202 where it waits for a further signature; 409
-    where it can't start from the matter's state, a side's consent is missing or the clock it would end does not run; 403 where a unit
-    would forward by itself (Art. 41)."""
+    where it can't start from the matter's state, a side's consent is missing, nothing on file proves an end under 23(1)(2) (GET
+    /v1/work-items/{id}/contacts says what lacks) or the clock it would end does not run; 403 where a unit would forward by itself
+    (Art. 41)."""
     if (act not in acts.ACTS and act != "forward") or act == "withdraw":
         raise NotFound(f"no act {act}")
     given = body or ActBody()
