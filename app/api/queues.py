@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
-from app import correcting, settling, work
+from app import correcting, settling, similar, work
 from app.api.common import PROBLEMS, Caller, InHouse, answer, lanes
 from app.api.complaints import full_view, shown_kind
 from app.errors import Invalid, NotFound
@@ -157,13 +157,16 @@ async def release(house: InHouse, principal: Caller, item_id: uuid.UUID, body: L
 
 @router.post("/work-items/{item_id}/finish")
 async def finish(house: InHouse, principal: Caller, item_id: uuid.UUID, body: Finish) -> Response:
-    """Ends the work and the matter together; 409 when the lease is lost."""
+    """Ends the work and the matter together; 409 when the lease is lost. findings: that this end lies far outside those of like cases, for
+    the mediator to look at; it stops nothing."""
     principal.require("mediator", "supervisor", "intake")
     matter = await settling.finish(
         house, item_id, body.lease_token, principal, outcome=body.outcome, note=mask_text(body.note) if body.note else None,
         recovered_fen=body.recovered_fen, satisfied=body.satisfied, through=body.through,
     )  # fmt: skip
-    return answer({"id": item_id, "matter_id": matter, "state": "finished", "outcome": body.outcome})
+    async with house.database.connection() as connection:
+        findings = await similar.unusual_end(connection, matter)
+    return answer({"id": item_id, "matter_id": matter, "state": "finished", "outcome": body.outcome, "findings": findings})
 
 
 @router.post("/work-items/{item_id}/return")
