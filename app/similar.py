@@ -383,8 +383,7 @@ async def of_search(
     if wanted.merchant_id is not None:  # one that was merged is the one it went into
         home = await connection.fetchval("SELECT coalesce(merged_into, id) FROM merchant WHERE id = $1", wanted.merchant_id)
         wanted = replace(wanted, merchant_id=home or wanted.merchant_id)
-    demands = (wanted.demand,) if wanted.demand else ()
-    probe = Probe(lane, wanted.merchant_id, None, wanted.goods, wanted.problem, (), demands, least=0)
+    probe = Probe(lane, wanted.merchant_id, None, wanted.goods, wanted.problem, least=0)
     cases = await search(connection, probe, wanted) if lane in lanes else []
     return await _answer(connection, cases, principal, limit)
 
