@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
 
-.PHONY: bench-incidents run test test-slow lint train train-linkage train-incidents bench bench-quality bench-petitions bench-reading bench-linkage bench-bursts bench-policy bench-streams locks env env-dev clean
+.PHONY: bench-incidents run test test-slow lint train train-linkage train-incidents bench bench-quality bench-petitions bench-reading bench-linkage bench-bursts bench-policy bench-similar bench-streams locks env env-dev clean
 
 run: env
 	@exec setpriv --pdeathsig INT $(BIN)/triage serve
@@ -83,6 +83,10 @@ bench-bursts: env-dev
 # 100,000 made-up fact sheets in the bundled database; service and database on one core.
 bench-policy: env-dev
 	$(BIN)/python -m bench.policy
+
+# A million settled cases in the bundled database; takes some 6 GB of disk.
+bench-similar: env-dev
+	$(BIN)/python -m bench.similar
 
 # FILE=complaints_20k.parquet adds the shared file's figures; PARTS=cost,crowd picks.
 bench-incidents: env-dev

@@ -16,7 +16,7 @@ from app.errors import Conflict, NotFound
 _FINDING_BASIS: dict[str, tuple[tuple[int, int | None, int | None], ...]] = {
     "R1": ((14, None, None), (16, None, 2)), "R2": ((16, None, 2), (26, None, None)), "R4": ((17, 1, 1), (17, 1, 5)), "R5": ((35, 2, None),),
     "R6": ((35, 2, None),), "R7": ((17, 1, 4),), "R8": ((17, 1, 2),), "serial_wording": ((17, 1, 5),), "time_bar": ((16, None, 4),),
-    "ART17": ((17, 1, None),), "earlier_receipt": ((14, None, None),), "handled_by_council": ((16, None, 2),), "factor17_review": ((17, 1, None),), "unusual_quantity": ((17, 1, None), (17, 1, 1)),
+    "ART17": ((17, 1, None),), "earlier_receipt": ((14, None, None),), "handled_by_council": ((16, None, 2),), "factor17_review": ((17, 1, None),), "unusual_quantity": ((17, 1, None), (17, 1, 1)), "outcome_unusual": ((26, None, None),),
 }  # fmt: skip
 
 

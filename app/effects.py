@@ -22,6 +22,7 @@ from app import (
     incidents,
     law,
     partners,
+    similar,
     templates,
     work,
 )
@@ -125,6 +126,8 @@ async def carry_out(house: House, connection: Connection, matter: Any, signed: S
     if changes and state in acts.CLOSED:
         await cases.lapse_approvals(connection, doing.id, by=doing.actor, at=signed.at)
         await work.close_item(connection, doing.id, signed.act, doing.actor)
+        if matter["state"] not in acts.CLOSED:
+            await similar.note_unusual(connection, doing.id)
         if signed.act in _ENDS_MEDIATION and matter["state"] in acts.MEDIATION:
             await doing.start("complaint.terminate_notice", signed.at)
     if form := _FORMS.get("terminate" if state == "terminated" and changes else signed.act):

@@ -30,6 +30,7 @@ from app.api import (
     policies,
     queues,
     reconciliations,
+    similar,
 )  # fmt: skip
 from app.api.common import answer, problem
 from app.database import Database
@@ -83,6 +84,7 @@ def create_app(settings: Settings, database_url: str, *, when_ready: Callable[[]
     app.include_router(joint.router)
     app.include_router(handovers.router)
     app.include_router(reconciliations.router)
+    app.include_router(similar.router)
     # Last: its acts are any word after a matter's id.
     app.include_router(matters.router)
     registry = CollectorRegistry()

@@ -261,7 +261,14 @@ async def _follow(house: House, connection: Connection, letter_id: uuid.UUID, ac
     if matter["history"] or matter["copy_of"] is not None:
         if matter["copy_of"] is None and authority == "platform":
             await _fill(connection, matter["id"], story.runs[-1], story.recovered_fen)
-            await connection.execute("UPDATE matter SET as_of = $2 WHERE id = $1", matter["id"], story.runs[-1].as_of)
+            # History was closed when it came in: here as of its own end.
+            ended = story.runs[-1].at if _rank(story.runs[-1].state) == _ENDED else None
+            await connection.execute(
+                "UPDATE matter SET as_of = $2, closed_at = coalesce($3, closed_at) WHERE id = $1",
+                matter["id"],
+                story.runs[-1].as_of,
+                ended,
+            )
         return await _write(connection, row, Judgement("recorded"), len(states), matter, authority, story.runs[-1])
     base = await _base(connection, matter["id"])
     found = judge(story, matter["state"], base, followed=authority == "platform", moved=matter["authority"] == "platform")

@@ -23,6 +23,9 @@ from sqlalchemy import (
 
 from models.base import APPEND, FREE, KEEP, document, instant, metadata, uid
 
+# Closed with an outcome: what similar cases are looked for among.
+_SETTLED = text("closed_at IS NOT NULL AND outcome IS NOT NULL AND copy_of IS NULL")
+
 matter = Table(
     "matter",
     metadata,
@@ -87,6 +90,10 @@ matter = Table(
     Index("ix_matter_event_at", "event_at", "id"),
     Index("ix_matter_uncompared", "id", postgresql_where=text("NOT compared")),
     Index("ix_matter_merchant_id_received_at", "merchant_id", "received_at"),
+    Index("ix_matter_settled_merchant", "merchant_id", "closed_at", postgresql_where=_SETTLED),
+    Index("ix_matter_settled_product", "product_token", "closed_at", postgresql_where=_SETTLED),
+    Index("ix_matter_settled_class", "goods", "problem", "closed_at", postgresql_where=_SETTLED),
+    Index("ix_matter_settled_issue", text("(issues[1])"), "closed_at", postgresql_where=_SETTLED),
     info=KEEP,
 )
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
-from app import audit, correcting, queues, settling, staff, work, working
+from app import audit, correcting, queues, settling, similar, staff, work, working
 from app.api.common import PROBLEMS, Caller, InHouse, answer, lanes
 from app.api.complaints import field_errors, full_view, shown_kind
 from app.errors import Conflict, Invalid, NotFound
@@ -305,7 +305,9 @@ async def _finish(house: House, principal: Principal, item_id: uuid.UUID, given:
         house, item_id, given.lease_token, principal, outcome=given.outcome, note=mask_text(given.note) if given.note else None,
         recovered_fen=given.recovered_fen, satisfied=given.satisfied, through=given.through,
     )  # fmt: skip
-    return {"id": item_id, "matter_id": matter, "state": "finished", "outcome": given.outcome}
+    async with house.database.connection() as connection:
+        findings = await similar.unusual_end(connection, matter)
+    return {"id": item_id, "matter_id": matter, "state": "finished", "outcome": given.outcome, "findings": findings}
 
 
 async def _return(house: House, principal: Principal, item_id: uuid.UUID, given: Return) -> dict[str, Any]:
@@ -381,7 +383,8 @@ async def release(house: InHouse, principal: Caller, item_id: uuid.UUID, body: L
 
 @router.post("/work-items/{item_id}/finish")
 async def finish(house: InHouse, principal: Caller, item_id: uuid.UUID, body: Finish) -> Response:
-    """Ends the work and the matter together; 409 when the lease is lost. Said again, it gives the same answer."""
+    """Ends the work and the matter together; 409 when the lease is lost. Said again, it gives the same answer. findings: that this end lies
+    far outside those of like cases, for the mediator to look at; it stops nothing."""
     principal.require(*_DESK)
     return answer(await _finish(house, principal, item_id, body))
 
