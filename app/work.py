@@ -273,6 +273,15 @@ async def leased(connection: Connection, matter_id: uuid.UUID) -> bool:
     )
 
 
+async def holder(connection: Connection, matter_id: uuid.UUID) -> str | None:
+    """Who works on it now."""
+    found: str | None = await connection.fetchval(
+        "SELECT l.holder FROM work_item w JOIN lease l ON l.work_item_id = w.id WHERE w.matter_id = $1 AND l.until > clock_timestamp()",
+        matter_id,
+    )
+    return found
+
+
 async def flag(connection: Connection, matter_id: uuid.UUID, flag: str, actor: str, detail: Mapping[str, Any]) -> bool:
     """Tells whoever has the item. False where it is flagged so already, or nobody's any more."""
     row = await connection.fetchrow(

@@ -1,9 +1,24 @@
 """Tables, one file per aggregate. Nouns only: no behaviour, no session."""
 
-from models import complainant, delivery, directory, document, incident, letter, matter, merchant, partner, policy, system, work
+from models import (
+    callback,
+    complainant,
+    delivery,
+    directory,
+    document,
+    incident,
+    letter,
+    matter,
+    merchant,
+    partner,
+    policy,
+    system,
+    work,
+)
 from models.base import metadata
 
 __all__ = [
+    "callback",
     "complainant",
     "delivery",
     "directory",
