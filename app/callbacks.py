@@ -173,8 +173,8 @@ async def count_attempt(connection: Connection, row: Any, by: str, at: datetime)
         return False
     last = row["attempts"] + 1 >= rules().attempts
     await connection.execute(
-        "UPDATE callback SET attempts = attempts + 1, attempted_at = $2, state = CASE WHEN $3 THEN 'unreachable' ELSE state END, "
-        "closed_at = CASE WHEN $3 THEN $2 END, closed_by = CASE WHEN $3 THEN $4 END WHERE id = $1",
+        "UPDATE callback SET attempts = attempts + 1, attempted_at = $2::timestamptz, state = CASE WHEN $3 THEN 'unreachable' ELSE state END, "
+        "closed_at = CASE WHEN $3 THEN $2::timestamptz END, closed_by = CASE WHEN $3 THEN $4 END WHERE id = $1",
         row["id"], at, last, by,
     )  # fmt: skip
     return True

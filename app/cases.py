@@ -108,9 +108,12 @@ async def repeated(connection: Connection, matter_id: uuid.UUID) -> uuid.UUID | 
     return uuid.UUID(found) if found else None
 
 
-async def stand_for(connection: Connection, matter_id: uuid.UUID, original: uuid.UUID) -> None:
-    """A copy of the original from now on, as those are that were its own copies. Both must be held."""
-    await connection.execute("UPDATE matter SET copy_of = $2, track = 'none' WHERE id = $1 OR copy_of = $1", matter_id, original)
+async def stand_for(connection: Connection, matter_id: uuid.UUID, original: uuid.UUID) -> list[uuid.UUID]:
+    """A copy of the original from now on, with those that were its own copies: all of them. Both must be held."""
+    rows = await connection.fetch(
+        "UPDATE matter SET copy_of = $2, track = 'none' WHERE id = $1 OR copy_of = $1 RETURNING id", matter_id, original
+    )
+    return [r["id"] for r in rows]
 
 
 async def write(connection: Connection, said: Sequence[joint.Said], *, actor: str, at: datetime) -> None:

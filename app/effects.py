@@ -289,12 +289,12 @@ async def _joined(doing: _Doing, later_id: uuid.UUID) -> None:
         connection, later_id, "merged", actor=doing.actor, at=signed.at, note=note, act=signed.act, ground=signed.ground,
         signed_by=signed.signers, detail={"into": str(doing.id)},
     )  # fmt: skip
-    await cases.stand_for(connection, later_id, doing.id)
-    homes = await incidents.homes(connection, [doing.id, later_id])
-    if doing.id in homes and homes.get(later_id, homes[doing.id]) != homes[doing.id]:
+    copies = await cases.stand_for(connection, later_id, doing.id)
+    homes = await incidents.homes(connection, [doing.id, *copies])
+    if (home := homes.get(doing.id)) is not None and set(homes.values()) != {home}:
         run_id = await runs.open_run(connection, "move", doing.actor, of="incident", parameters={"copy_of": str(doing.id)})
         moved = await incidents.regroup(
-            connection, house.reader.tokeniser, run_id, {later_id: homes[doing.id]}, origin="person", actor=doing.actor,
+            connection, house.reader.tokeniser, run_id, dict.fromkeys(copies, home), origin="person", actor=doing.actor,
             evidence={"copy_of": str(doing.id)},
         )  # fmt: skip
         await runs.close_run(connection, run_id, {"matters": moved})
