@@ -275,6 +275,14 @@ async def propose(
     return made is not None
 
 
+async def add_to_sample(connection: Connection, matter_id: uuid.UUID, act: str, detail: Mapping[str, Any]) -> None:
+    """What is to be looked at already is to be looked at for this as well; what it says of itself stays."""
+    await connection.execute(
+        "UPDATE approval SET detail = $3::jsonb || detail WHERE matter_id = $1 AND act = $2 AND state = 'open' AND kind = 'sample'",
+        matter_id, act, to_json(detail),
+    )  # fmt: skip
+
+
 async def hold_approval(connection: Connection, approval_id: uuid.UUID) -> Any:
     row = await connection.fetchrow("SELECT * FROM approval WHERE id = $1 FOR UPDATE", approval_id)
     if row is None:

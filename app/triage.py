@@ -358,10 +358,12 @@ async def _look_again(
         return
     handled_by = await callbacks.handlers(connection, earlier_id)
     reason = f"同一争议办结后再次投诉，请回访核查原办理情况（{law.cite(law.ORDER_121, 26)}）"
-    await cases.propose(
-        connection, new_id(), earlier_id, kind="sample", act=_ENDED_BY.get(row["state"], "archive"), ground=None, reason=reason,
-        detail={"repeat": "R2", "matter_id": str(matter_id)}, persons=len(handled_by) + 1, signed_by=handled_by, at=now,
-    )  # fmt: skip
+    act, detail = _ENDED_BY.get(row["state"], "archive"), {"repeat": "R2", "matter_id": str(matter_id)}
+    if not await cases.propose(
+        connection, new_id(), earlier_id, kind="sample", act=act, ground=None, reason=reason, detail=detail, persons=len(handled_by) + 1,
+        signed_by=handled_by, at=now,
+    ):  # fmt: skip
+        await cases.add_to_sample(connection, earlier_id, act, detail)
     await callbacks.ask_again(connection, house.calendar, earlier_id, row["state"], at=now)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app import callbacks, cases, handing, identity, reviewing, settling
+from app import callbacks, cases, handing, identity, incidents, reconciling, reviewing, runs, settling
 from app.calendar import local_day
 from app.errors import Conflict, Forbidden
 from app.identity import drawn, new_id
@@ -165,8 +165,6 @@ async def test_of_what_is_sampled_only_the_share_is_asked(house: House, monkeypa
 
 
 async def test_what_the_platform_ended_is_asked_too_and_what_it_opens_again_no_more(house: House, all_drawn: None) -> None:
-    from app import reconciling
-
     one = await matter(house, 1)
     async with house.database.transaction() as connection:
         held = await cases.hold(connection, one)
@@ -443,6 +441,21 @@ async def test_who_comes_again_is_called_back_and_a_supervisor_looks(client: Cli
     assert [(r["cause"], r["state"]) for r in await rows(client.house, one)] == [("ended", "done"), ("repeat", "open")]
 
 
+async def test_a_sample_that_waits_already_becomes_the_supervisors(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settling, "drawn", lambda _id, _share: True)
+    first = (await file(client, 1))["id"]
+    await do(client, "mediator", first, "refuse", ground="16(7)")
+    await file(client, 1, "again", TEXT + "，请重新处理")
+    (look,) = (await client.get("supervisor", "/v1/approvals")).json()["items"]
+    assert (look["matter_id"], look["act"], look["ground"], look["detail"]["repeat"], look["last_by"]) == (
+        first, "refuse", "16(7)", "R2", "supervisor",
+    )  # fmt: skip
+    assert (await client.post("second", f"/v1/approvals/{look['id']}/approve")).status_code == 403
+    row = await only(client.house, first)  # a refusal is asked about only when its complainant comes again
+    assert (row["cause"], row["ending"], row["settled_by"]) == ("repeat", "not_accepted", ["mediator"])
+    assert (await answered(client, "second", row["id"], {"satisfied": "no"}))["approval_id"] is not None
+
+
 @pytest.mark.parametrize("ground", ["own_error", "agreement_not_performed", "handled_by_merchant_or_odr_only"])
 @pytest.mark.parametrize("who", ["intake", "supervisor"])
 async def test_the_earlier_one_is_reopened_and_the_letter_stands_for_it(client: Client, ground: str, who: str) -> None:
@@ -483,8 +496,6 @@ async def test_the_earlier_one_is_reopened_and_the_letter_stands_for_it(client: 
 
 
 async def test_a_letter_told_in_another_incident_goes_where_its_original_is(client: Client) -> None:
-    from app import incidents, runs
-
     house = client.house
     one, later, _ = await again(client)
     copy = (await file(client, 1, "copy of it", TEXT + "，协议没有履行"))["id"]
