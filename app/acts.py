@@ -99,13 +99,14 @@ GROUND_LABELS = {
 
 # What an act may be told beside its ground and reason: field -> the values it may have, None: free or looked at by the act itself.
 # to: whom it goes to: for quarrel, settle_quarrel and dispatch a district's code; for delegate the kind of body; for transfer and
-# transfer_police the organ's name. into: the earlier report's id. partner_id: whom it is handed to.
+# transfer_police the organ's name. into: the earlier report's id. partner_id: whom it is handed to. again: the
+# letter of the same dispute (R2) that is joined to what is reopened.
 BODIES = {
     "consumer_council": "消费者协会", "people_mediation": "人民调解委员会", "industry_association": "行业协会", "station": "消费维权服务站",
 }  # fmt: skip
 DETAILS: dict[str, tuple[str, ...] | None] = {
     "factors": FACTORS, "rests_on": SITUATIONS, "clock": ("clue.verify", "case.decide"), "kind": ("appraisal", "inspection"),
-    "through": tuple(BODIES), "to": None, "into": None, "partner_id": None, "sheet": None,
+    "through": tuple(BODIES), "to": None, "into": None, "partner_id": None, "sheet": None, "again": None,
 }  # fmt: skip
 
 
@@ -152,8 +153,8 @@ ACTS: dict[str, Act] = {
     # The complainant's own act, through his portal or at the desk.
     "withdraw": Act("撤回投诉", _DISPUTE, WAITING | MEDIATION, "withdrawn", ("portal", *_DESK), ((law.ORDER_121, 23, 1),), person=False),
     "reopen": Act(
-        "重新办理", _DISPUTE, frozenset({"agreed", "terminated", "not_accepted", "withdrawn"}), "accepted", ("intake", "supervisor"),
-        _o121(26), REOPENING_GROUNDS, reasoned=True,
+        "重新办理", _DISPUTE, frozenset({"agreed", "terminated", "not_accepted", "withdrawn", "ended"}), "accepted", ("intake", "supervisor"),
+        _o121(26), REOPENING_GROUNDS, reasoned=True, takes=("again",),
     ),
     "transfer_police": Act(
         "移送公安机关", ("complaint", "report"), WAITING | MEDIATION | {"verifying"}, "transferred", _DESK, _o121(42), reasoned=True,

@@ -16,6 +16,7 @@ from app.errors import Conflict, NotFound
 _FINDING_BASIS: dict[str, tuple[tuple[int, int | None, int | None], ...]] = {
     "R1": ((14, None, None), (16, None, 2)), "R2": ((16, None, 2), (26, None, None)), "R4": ((17, 1, 1), (17, 1, 5)), "R5": ((35, 2, None),),
     "R6": ((35, 2, None),), "R7": ((17, 1, 4),), "R8": ((17, 1, 2),), "serial_wording": ((17, 1, 5),), "time_bar": ((16, None, 4),),
+    "callback_dissatisfied": ((26, None, None),), "agreement_not_performed": ((26, None, None), (25, None, None)),
     "ART17": ((17, 1, None),), "earlier_receipt": ((14, None, None),), "handled_by_council": ((16, None, 2),), "factor17_review": ((17, 1, None),), "unusual_quantity": ((17, 1, None), (17, 1, 1)), "outcome_unusual": ((26, None, None),),
 }  # fmt: skip
 
@@ -92,6 +93,27 @@ async def move(
         await write(
             connection, await joint.follow_matter(connection, matter_id, "closed", actor=actor, at=at), actor=actor, at=at
         )
+
+
+async def note_satisfied(connection: Connection, matter_id: uuid.UUID, satisfied: bool | None) -> None:
+    """What the complainant himself said afterwards, whatever was noted at the end. None: neither."""
+    await connection.execute("UPDATE matter SET satisfied = $2 WHERE id = $1", matter_id, satisfied)
+
+
+async def repeated(connection: Connection, matter_id: uuid.UUID) -> uuid.UUID | None:
+    """R2: the closed matter of the same dispute that was found when this one arrived."""
+    found = await connection.fetchval(
+        "SELECT evidence ->> 'earlier' FROM finding WHERE matter_id = $1 AND code = 'R2' ORDER BY id DESC LIMIT 1", matter_id
+    )
+    return uuid.UUID(found) if found else None
+
+
+async def stand_for(connection: Connection, matter_id: uuid.UUID, original: uuid.UUID) -> list[uuid.UUID]:
+    """A copy of the original from now on, with those that were its own copies: all of them. Both must be held."""
+    rows = await connection.fetch(
+        "UPDATE matter SET copy_of = $2, track = 'none' WHERE id = $1 OR copy_of = $1 RETURNING id", matter_id, original
+    )
+    return [r["id"] for r in rows]
 
 
 async def write(connection: Connection, said: Sequence[joint.Said], *, actor: str, at: datetime) -> None:
@@ -246,11 +268,19 @@ async def propose(
     detail: Mapping[str, Any], persons: int, signed_by: Sequence[str], at: datetime,
 ) -> bool:  # fmt: skip
     """An act that waits. kind: sign (of further persons), sample (looked at afterwards), clock (drafted by a term), partner (by the word of
-    one it was handed to). False: the same act waits for this matter already."""
+    one it was handed to), review (by a complainant's afterwards: a supervisor's). False: the same act waits for this matter already."""
     made = await connection.fetchval(
         _PROPOSE, approval_id, matter_id, kind, act, ground, reason, to_json(detail), persons, list(signed_by), at
     )
     return made is not None
+
+
+async def add_to_sample(connection: Connection, matter_id: uuid.UUID, act: str, detail: Mapping[str, Any]) -> None:
+    """What is to be looked at already is to be looked at for this as well; what it says of itself stays."""
+    await connection.execute(
+        "UPDATE approval SET detail = $3::jsonb || detail WHERE matter_id = $1 AND act = $2 AND state = 'open' AND kind = 'sample'",
+        matter_id, act, to_json(detail),
+    )  # fmt: skip
 
 
 async def hold_approval(connection: Connection, approval_id: uuid.UUID) -> Any:

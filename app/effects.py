@@ -12,6 +12,7 @@ from app import (
     acts,
     audit,
     calendar,
+    callbacks,
     cases,
     clocks,
     deliveries,
@@ -22,6 +23,7 @@ from app import (
     incidents,
     law,
     partners,
+    runs,
     similar,
     templates,
     work,
@@ -123,6 +125,9 @@ async def carry_out(house: House, connection: Connection, matter: Any, signed: S
             at=signed.at,
             message=signed.message,
         )
+    if changes:
+        holder = await work.holder(connection, doing.id) if state in acts.CLOSED else None
+        await callbacks.follow(connection, house.calendar, matter, state, at=signed.at, holder=holder)
     if changes and state in acts.CLOSED:
         await cases.lapse_approvals(connection, doing.id, by=doing.actor, at=signed.at)
         await work.close_item(connection, doing.id, signed.act, doing.actor)
@@ -267,8 +272,47 @@ async def _accepted(doing: _Doing) -> None:
 
 
 async def _reopened(doing: _Doing) -> None:
+    """What was owed on the end that stands no more is owed no more; a letter of the same dispute that came since stands for this one."""
+    ended = ("complaint.terminate_notice", "judicial_confirm")
+    await clocks.stop_each(doing.connection, doing.id, ended, at=doing.signed.at, by="reopened", actor=doing.actor)
     await _accepted(doing)
     await work.reopen(doing.connection, doing.id, doing.actor)
+    if again := doing.signed.detail.get("again"):
+        await _joined(doing, uuid.UUID(str(again)))
+
+
+async def _joined(doing: _Doing, later_id: uuid.UUID) -> None:
+    """R2: as a copy, from here on. No second clock runs, and no second work is done."""
+    connection, signed, house = doing.connection, doing.signed, doing.house
+    later, label = await cases.hold(connection, later_id), acts.ACTS[signed.act].label
+    if later["state"] not in acts.WAITING:
+        raise Conflict(f"{label}: 再次投诉的来件已{acts.STATE_LABELS[later['state']].removeprefix('已')}，不能再并入此前的投诉")
+    if doing.id != await cases.repeated(connection, later_id):
+        raise Conflict(f"{label}: 来件不是对该投诉的再次投诉（R2）")
+    note = f"{law.cite(law.ORDER_121, 14)}：同一争议，重新办理此前的投诉，本件并入办理，不另行起算期限"
+    await cases.move(
+        connection, later_id, "merged", actor=doing.actor, at=signed.at, note=note, act=signed.act, ground=signed.ground,
+        signed_by=signed.signers, detail={"into": str(doing.id)},
+    )  # fmt: skip
+    copies = await cases.stand_for(connection, later_id, doing.id)
+    homes = await incidents.homes(connection, [doing.id, *copies])
+    if (home := homes.get(doing.id)) is not None and set(homes.values()) != {home}:
+        run_id = await runs.open_run(connection, "move", doing.actor, of="incident", parameters={"copy_of": str(doing.id)})
+        moved = await incidents.regroup(
+            connection, house.reader.tokeniser, run_id, dict.fromkeys(copies, home), origin="person", actor=doing.actor,
+            evidence={"copy_of": str(doing.id)},
+        )  # fmt: skip
+        await runs.close_run(connection, run_id, {"matters": moved})
+    await handovers.follow(connection, house.vault, later_id, "merged", act=signed.act, actor=doing.actor, at=signed.at)
+    await cases.lapse_approvals(connection, later_id, by=doing.actor, at=signed.at)
+    await work.close_item(connection, later_id, "merged", doing.actor)
+    await deliveries.announce(connection, [(later_id, "matter.changed", {"act": signed.act, "state": "merged"})])
+    await audit.record(connection, doing.actor, "merge", "matter", [later_id], lane=later["lane"])
+
+
+async def _archiving(doing: _Doing) -> None:
+    """First whoever is to be asked is asked: 待回访、办结、归档."""
+    await callbacks.require_none(doing.connection, doing.id)
 
 
 async def _settling(doing: _Doing) -> None:
@@ -539,5 +583,5 @@ async def _merged(doing: _Doing) -> None:
 _EFFECTS: dict[str, Callable[[_Doing], Awaitable[None]]] = {
     "accept": _accepted, "reopen": _reopened, "settle": _settling, "appraise": _appraising, "resume": _resumed, "extend": _extending,
     "agree": _agreed, "withdraw": _withdrawn, "take_up": _taken_up, "open_case": _case_opened, "find_factors": _factors_found, "find_clue": _clue_found, "quarrel": _quarrelling,
-    "settle_quarrel": _sent, "dispatch": _sent, "return": _returned, "merge_report": _merged,
+    "settle_quarrel": _sent, "dispatch": _sent, "return": _returned, "merge_report": _merged, "archive": _archiving,
 }  # fmt: skip

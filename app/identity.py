@@ -27,6 +27,11 @@ def new_id() -> uuid.UUID:
     return uuid_utils.uuid7()
 
 
+def drawn(id_: uuid.UUID, share: float) -> bool:
+    """The random part of a time-ordered id draws: nobody can choose who is looked at."""
+    return (id_.int & 0xFFFF) < share * 0x10000
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """jurisdictions: region code prefixes ('42' is the province, '4201' a city); sources: whose letters a portal sees;

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api import (
     analysis,
     calendars,
+    callbacks,
     codes,
     complaints,
     contacts,
@@ -85,6 +86,7 @@ def create_app(settings: Settings, database_url: str, *, when_ready: Callable[[]
     app.include_router(handovers.router)
     app.include_router(reconciliations.router)
     app.include_router(similar.router)
+    app.include_router(callbacks.router)
     # Last: its acts are any word after a matter's id.
     app.include_router(matters.router)
     registry = CollectorRegistry()

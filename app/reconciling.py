@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from app import acts, audit, cases, clocks, deliveries, effects, handovers, intake, law, work
+from app import acts, audit, callbacks, cases, clocks, deliveries, effects, handovers, intake, law, work
 from app.calendar import local_day
 from app.database import Connection
 from app.errors import Conflict, Forbidden, Invalid, NotFound
@@ -338,6 +338,9 @@ async def _move(
         connection, matter_id, state, actor=actor, at=at, note=note, authority=authority, act=act, signed_by=signed_by
     )
     await handovers.follow(connection, house.vault, matter_id, state, act=act, actor=actor, at=at)
+    # The platform's end may lie back; who is asked is asked from now on.
+    holder = await work.holder(connection, matter_id)
+    await callbacks.follow(connection, house.calendar, matter, state, at=max(at, datetime.now(UTC)), holder=holder)
     if state in acts.CLOSED:
         await cases.lapse_approvals(connection, matter_id, by=actor, at=at)
         await work.close_item(connection, matter_id, "platform_ended", actor)

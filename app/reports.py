@@ -264,6 +264,40 @@ async def tracks(connection: AsyncConnection, scope: Scope) -> list[dict[str, An
     return rows
 
 
+_ASKED_BY = {"none": "'all'", "district": "m.district", "ending": "k.ending"}
+_SATISFACTION = f"""
+SELECT {{column}} AS name, count(*) AS due, count(*) FILTER (WHERE k.state = 'open') AS waiting,
+       count(*) FILTER (WHERE k.state IN ('done', 'unreachable')) AS asked, count(*) FILTER (WHERE k.state = 'done') AS reached,
+       count(*) FILTER (WHERE k.satisfied IN ('very', 'yes')) AS satisfied, count(*) FILTER (WHERE k.satisfied = 'neutral') AS neutral,
+       count(*) FILTER (WHERE k.satisfied = 'no') AS dissatisfied, count(*) FILTER (WHERE k.performed = 'yes') AS performed,
+       count(*) FILTER (WHERE k.performed IN ('yes', 'partly', 'no')) AS performance_due
+FROM callback k JOIN matter m ON m.id = k.matter_id
+WHERE k.state <> 'lapsed' AND k.cause = 'ended' AND {_IN_SCOPE.replace("m.event_at", "k.opened_at")} GROUP BY 1 ORDER BY 1
+"""
+
+
+async def satisfaction(connection: AsyncConnection, scope: Scope, *, by: str = "district") -> list[dict[str, Any]]:
+    """回访满意度: what complainants said of complaints that ended in the period. The rates of the previous period and the year before beside."""
+    if by not in _ASKED_BY:
+        raise Invalid.field("by", f"must be one of {', '.join(_ASKED_BY)}")
+    sql = _SATISFACTION.format(column=_ASKED_BY[by])
+    rows = await _rows(connection, sql, scope.arguments())
+    for row in rows:
+        row["label"] = region_name(row["name"]) if by == "district" else None
+        row["reach_rate"] = _share(row["reached"], row["asked"])
+        row["satisfaction_rate"] = _share(row["satisfied"], row["reached"])
+        row["performance_rate"] = _share(row["performed"], row["performance_due"])
+    for name, period in (("previous", scope.period.previous), ("year_before", scope.period.year_before)):
+        then = {r["name"]: _share(r["satisfied"], r["reached"]) for r in await _rows(connection, sql, scope.arguments(period))}
+        for row in rows:
+            row[f"{name}_satisfaction_rate"] = then.get(row["name"])
+    return rows
+
+
+def _share(part: int, whole: int) -> float | None:
+    return round(part / whole, 4) if whole else None
+
+
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -280,6 +314,9 @@ DEFINITIONS = {
     "repeat-complainants": "complaints：同一人期间内的件数（重复件不计，另列copies）；次数多不等于滥用投诉",
     "trends": "received：期间内收到的事项数（一信两诉按两件）；change＝（本期−上期）÷上期；year_change与上年同期比",
     "tracks": "success_rate＝达成协议÷（达成协议＋终止调解）；overdue：任一法定期限已过而未停止的件数；历史导入不计",
+    "satisfaction": "按办结之日计入期间；due：抽中回访的件数（重新办理而不再回访的、办结后再次投诉而回访的不计）；asked：已联系（reached＋多次联系未果）；"
+    "reached：接受回访；satisfied：非常满意或者满意；satisfaction_rate＝satisfied÷reached；reach_rate＝reached÷asked；"
+    "performance_rate＝已履行÷（已履行＋部分履行＋未履行），履行期未到的不计；各类办理结果抽取比例不同，合计不代表全部办结件，应按ending分看",
 }
 
 

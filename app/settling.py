@@ -13,7 +13,7 @@ from app.calendar import local_day
 from app.database import Connection
 from app.effects import Ending, Signed
 from app.errors import Conflict, Forbidden, Invalid, LeaseLost, NotFound
-from app.identity import Principal, new_id
+from app.identity import Principal, drawn, new_id
 from app.triage import House
 
 # What a mediator may write as the end: the act that ends the matter, and its ground.
@@ -49,8 +49,8 @@ async def perform(
     moment = at or datetime.now(UTC)
     async with house.database.transaction() as connection:
         said = dict(detail or {})
-        if act == "merge_report":
-            await _hold_both(connection, matter_id, said.get("into"), principal, lanes)
+        if act == "merge_report" or "again" in said:
+            await _hold_both(connection, matter_id, said.get("again") or said.get("into"), principal, lanes)
         matter = await _held(connection, matter_id, principal, lanes)
         if act == "forward":
             raise Forbidden(_NOT_FORWARDED)
@@ -90,7 +90,7 @@ async def perform(
             return Done(matter_id, act, matter["state"], approval_id, signing.persons - 1)
         _require_last(principal, signing)
         state = await _done(house, connection, matter, signed)
-        if signing.sampled and _drawn(matter_id, signing.sampled):
+        if signing.sampled and drawn(matter_id, signing.sampled):
             await cases.propose(
                 connection, new_id(), matter_id, kind="sample", act=act, ground=ground, reason=reason, detail=signed.detail, persons=2,
                 signed_by=signed.signers, at=moment,
@@ -106,14 +106,14 @@ async def approve(
     moment = at or datetime.now(UTC)
     async with house.database.transaction() as connection:
         approval, matter = await _waiting(connection, approval_id, principal, lanes)
+        _require_reviewer(principal, approval)
         if approval["kind"] == "sample":
-            if approval["detail"].get("repeat"):  # the dispute came again: a supervisor's to look at
-                principal.require("supervisor")
             await cases.end_approval(connection, approval_id, "done", by=principal.subject, at=moment)
             await audit.record(connection, principal.subject, "sample_checked", "matter", [matter["id"]], lane=matter["lane"])
             return Done(matter["id"], approval["act"], matter["state"])
         wanted = acts.require(approval["act"], matter, approval["ground"])
-        principal.require(*wanted.roles)
+        if approval["kind"] != "review":
+            principal.require(*wanted.roles)
         await _require_sixty_days(connection, matter["id"], approval["ground"], moment)
         await _require_assent(connection, matter["id"], approval["act"], approval["ground"])
         signers = [*approval["signed_by"], principal.subject]
@@ -148,6 +148,7 @@ async def reject(
     moment = at or datetime.now(UTC)
     async with house.database.transaction() as connection:
         approval, matter = await _waiting(connection, approval_id, principal, lanes, own=True)
+        _require_reviewer(principal, approval)
         await cases.end_approval(connection, approval_id, "rejected", by=principal.subject, at=moment, reason=reason)
         if approval["kind"] == "sample":
             await cases.press(connection, matter["id"], "supervise", actor=principal.subject, at=moment, note=reason)
@@ -199,6 +200,17 @@ def _require_last(principal: Principal, signing: acts.Signing) -> None:
     """The head approves what others propose: who signs last must be one."""
     if signing.last and not principal.has(signing.last):
         raise Forbidden(f"the last signature must be that of a {signing.last}")
+
+
+def _require_reviewer(principal: Principal, approval: Any) -> None:
+    """Whether a dispute was handled well, asked because its complainant was not content or came again (R2), is a supervisor's to decide,
+    and not that of whoever handled it."""
+    if approval["kind"] != "review" and not approval["detail"].get("repeat"):
+        return
+    principal.require("supervisor")
+    handled_by = approval["detail"].get("handled_by") or approval["signed_by"]
+    if principal.subject in handled_by:
+        raise Forbidden("原办理人员不得审核自己的办理情况，请由其他负责人决定")
 
 
 async def _hold_both(
@@ -284,11 +296,6 @@ async def _proof(
     if (act, ground) != ("terminate", proofs.GROUND):
         return {}
     return {"proof": await proofs.require(connection, house.calendar, matter_id, outcome)}
-
-
-def _drawn(matter_id: uuid.UUID, share: float) -> bool:
-    """The random part of a time-ordered id draws: nobody can choose who is looked at."""
-    return (matter_id.int & 0xFFFF) < share * 0x10000
 
 
 async def finish(

@@ -19,6 +19,7 @@ from app import (
     acts,
     baselines,
     calendar,
+    callbacks,
     cases,
     clocks,
     codes,
@@ -319,7 +320,7 @@ async def _triage(house: House, connection: Connection, read: ReadLetter, now: d
         for matter in matters:
             for said in matter.findings or ():
                 if said["code"] == "R2":
-                    await _look_again(connection, uuid.UUID(said["evidence"]["earlier"]), matter.id, now)
+                    await _look_again(house, connection, uuid.UUID(said["evidence"]["earlier"]), matter.id, now)
         await deliveries.announce(
             connection,
             [(m.id, "matter.triaged", {"letter_id": str(letter.id), "lane": m.lane, "track": m.decided.track}) for m in matters if m.decided],
@@ -345,20 +346,25 @@ async def _triage(house: House, connection: Connection, read: ReadLetter, now: d
 _ENDED_BY = {"agreed": "agree", "terminated": "terminate", "not_accepted": "refuse", "withdrawn": "withdraw"}
 
 
-async def _look_again(connection: Connection, earlier_id: uuid.UUID, matter_id: uuid.UUID, now: datetime) -> None:
-    """R2: how the dispute was ended before is looked at by a supervisor (Art. 26), who calls back; the new matter's track is not touched."""
+async def _look_again(
+    house: House, connection: Connection, earlier_id: uuid.UUID, matter_id: uuid.UUID, now: datetime
+) -> None:  # fmt: skip
+    """R2: its complainant is called back, and a supervisor looks at how the dispute was ended before (Art. 26); the new matter's track is
+    not touched. What is done with it is a person's choice (reviewing.choose)."""
     row = await connection.fetchrow(
-        "SELECT m.state, (SELECT signed_by FROM state_change s WHERE s.matter_id = m.id AND s.act IS NOT NULL ORDER BY s.id DESC LIMIT 1) AS "
-        "signed_by FROM matter m WHERE m.id = $1 AND NOT m.history",
-        earlier_id,
+        "SELECT state FROM matter WHERE id = $1 AND NOT history AND closed_at IS NOT NULL", earlier_id
     )
     if row is None:
         return
+    handled_by = await callbacks.handlers(connection, earlier_id)
     reason = f"同一争议办结后再次投诉，请回访核查原办理情况（{law.cite(law.ORDER_121, 26)}）"
-    await cases.propose(
-        connection, new_id(), earlier_id, kind="sample", act=_ENDED_BY.get(row["state"], "archive"), ground=None, reason=reason,
-        detail={"repeat": "R2", "matter_id": str(matter_id)}, persons=2, signed_by=row["signed_by"] or [], at=now,
-    )  # fmt: skip
+    act, detail = _ENDED_BY.get(row["state"], "archive"), {"repeat": "R2", "matter_id": str(matter_id)}
+    if not await cases.propose(
+        connection, new_id(), earlier_id, kind="sample", act=act, ground=None, reason=reason, detail=detail, persons=len(handled_by) + 1,
+        signed_by=handled_by, at=now,
+    ):  # fmt: skip
+        await cases.add_to_sample(connection, earlier_id, act, detail)
+    await callbacks.ask_again(connection, house.calendar, earlier_id, row["state"], at=now)
 
 
 def _placed(house: House, read: ReadLetter, lane: str, resolved: Sequence[Resolved]) -> tuple[Jurisdiction | None, str]:

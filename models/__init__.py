@@ -1,6 +1,7 @@
 """Tables, one file per aggregate. Nouns only: no behaviour, no session."""
 
 from models import (
+    callback,
     complainant,
     contact,
     delivery,
@@ -18,6 +19,7 @@ from models import (
 from models.base import metadata
 
 __all__ = [
+    "callback",
     "complainant",
     "contact",
     "delivery",

@@ -238,7 +238,7 @@ approval = Table(
     uid(),
     Column("matter_id", Uuid, ForeignKey("matter.id"), nullable=False),
     # sign: of further persons; sample: one person's act, looked at afterwards; clock: drafted because a term ends; partner: because
-    # somebody it was handed to ended it.
+    # somebody it was handed to ended it; review: on what a complainant said afterwards, a supervisor's to decide.
     Column("kind", Text, nullable=False),
     Column("act", Text, nullable=False),
     Column("ground", Text),
@@ -251,7 +251,7 @@ approval = Table(
     Column("decided_by", Text),
     instant("decided_at", nullable=True),
     Column("decided_reason", Text),
-    CheckConstraint("kind IN ('sign', 'sample', 'clock', 'partner')", name="kind"),
+    CheckConstraint("kind IN ('sign', 'sample', 'clock', 'partner', 'review')", name="kind"),
     CheckConstraint("state IN ('open', 'done', 'rejected', 'lapsed')", name="state"),
     Index("uq_approval_open", "matter_id", "act", unique=True, postgresql_where=text("state = 'open'")),
     Index("ix_approval_open", "created_at", "id", postgresql_where=text("state = 'open'")),

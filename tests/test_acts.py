@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app import acts, cases, contacts, effects, identity, settling
+from app import acts, cases, contacts, effects, identity, reviewing, settling
 from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.identity import Principal
 from app.intake import Complaint
@@ -75,6 +75,9 @@ async def put(
             if key:
                 await effects.start_clock(house, connection, matter_id, key, now, received_at=now)
         await connection.execute("UPDATE approval SET state = 'lapsed' WHERE matter_id = $1 AND state = 'open'", matter_id)
+        await connection.execute(
+            "UPDATE callback SET state = 'lapsed', closed_at = now() WHERE matter_id = $1 AND state = 'open'", matter_id
+        )
         for track, gate in {gate for act in acts.ACTS.values() for gate in act.consents}:
             await connection.execute(
                 "INSERT INTO gate (matter_id, track, name, state, basis) VALUES ($1, $2, $3, 'passed', '') "
@@ -638,7 +641,13 @@ async def test_an_agreement_of_the_peoples_mediation_may_be_confirmed_after_the_
     async with house.database.connection() as connection:
         for one, due in ((delegated, "2026-08-14"), (said, "2026-08-14"), (own, None)):
             assert await connection.fetchval(running, one) == due
-    await act(house, delegated, "archive", at=now)
+    with pytest.raises(Conflict):  # its complainant is asked first whether it was performed
+        await act(house, delegated, "archive", at=now)
+    async with house.database.connection() as connection:
+        asked = await connection.fetchval("SELECT id FROM callback WHERE matter_id = $1", delegated)
+    said_so = reviewing.Answer("yes", "yes")
+    await reviewing.record(house, asked, BORIS, said_so, lanes=LANES, at=now + timedelta(days=7))
+    await act(house, delegated, "archive", at=now + timedelta(days=7))
     async with house.database.connection() as connection:
         assert await connection.fetchval(running, delegated) == "2026-08-14"
     await act(house, delegated, "end_confirmation", ground="applied", at=now)

@@ -156,6 +156,19 @@ async def report_tracks(
     return _report("tracks", scope, rows, format_)
 
 
+@router.get("/reports/satisfaction")
+async def report_satisfaction(
+    house: InHouse, principal: Caller, first: From = None, last: To = None, district: str | None = None, source: str | None = None,
+    by: Literal["none", "district", "ending"] = "district", format_: Format = "json",
+) -> Response:  # fmt: skip
+    """回访满意度: of the complaints that ended in the period and were drawn, how many were asked, reached, satisfied; whether agreements were
+    performed."""
+    scope = _scope(principal, first, last, district, source, "complaint")
+    async with house.database.reading(house.settings.report_timeout_seconds) as connection:
+        rows = await reports.satisfaction(connection, scope, by=by)
+    return _report("satisfaction", scope, rows, format_)
+
+
 def _scope(
     principal: Principal, first: date | None, last: date | None, district: str | None, source: str | None, lane: str | None
 ) -> reports.Scope:

@@ -78,7 +78,8 @@ async def list_approvals(
     house: InHouse, principal: Caller, after: Annotated[str | None, Query(alias="cursor")] = None, limit: Annotated[int, Query(ge=1, le=200)] = 50
 ) -> Response:  # fmt: skip
     """What waits for a signature, oldest first. kind: sign (a second person's), sample (one person's act, looked at afterwards),
-    clock (drafted because a term ends), partner (drafted because one it was handed to ended it). last_by: the role whoever signs last must have."""
+    clock (drafted because a term ends), partner (drafted because one it was handed to ended it), review (on what a complainant said
+    afterwards: a supervisor's who did not handle it). last_by: the role whoever signs last must have."""
     principal.require("intake", "mediator", "supervisor")
     async with house.database.connection() as connection:
         rows = await cases.approvals(connection, lanes(principal), principal.jurisdictions, read_cursor(after), limit + 1)
@@ -88,7 +89,8 @@ async def list_approvals(
 
 
 def _approval(row: dict[str, Any]) -> dict[str, Any]:
-    last = acts.signing(row["act"], row["ground"]).last
+    looked_at = row["kind"] == "review" or row["detail"].get("repeat")
+    last = "supervisor" if looked_at else acts.signing(row["act"], row["ground"]).last
     return {
         **row,
         "label": acts.ACTS[row["act"]].label,
