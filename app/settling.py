@@ -251,14 +251,14 @@ async def _require_sixty_days(connection: Connection, matter_id: uuid.UUID, grou
 
 
 # What nobody settles or gives up for another (Art. 12(2)).
-_ASSENTS: dict[tuple[str, str | None], tuple[str, ...]] = {
+ASSENTS: dict[tuple[str, str | None], tuple[str, ...]] = {
     ("agree", None): ("settlement",), ("terminate", "23(1)(1)"): ("settlement", "waiver"), ("finish", "agreement"): ("settlement",),
     ("finish", "withdrawn"): ("waiver",),
 }  # fmt: skip
 
 
 async def _require_assent(connection: Connection, matter_id: uuid.UUID, act: str, ground: str | None) -> None:
-    if kinds := _ASSENTS.get((act, ground)):
+    if kinds := ASSENTS.get((act, ground)):
         await joint.require_assent(connection, matter_id, kinds)
 
 
@@ -266,12 +266,20 @@ async def _require_consents(connection: Connection, matter: Any, wanted: acts.Ac
     if not wanted.consents:
         return
     gates = await cases.gates_of(connection, matter["id"])
-    if absent := [gate for gate in wanted.consents if gates.get(gate) != "passed"]:
-        told = "、".join(f"{_CONSENTS[gate]}{'已被拒绝' if gates.get(gate) == 'failed' else '尚未取得'}" for gate in absent)
-        raise Conflict(f"{wanted.label}: {told} ({', '.join(name for _, name in absent)})")
+    if absent := absent_consents(gates, wanted):
+        names = ", ".join(name for track, name in wanted.consents if gates.get((track, name)) != "passed")
+        raise Conflict(f"{wanted.label}: {'、'.join(absent)} ({names})")
 
 
-_CONSENTS = {
+def absent_consents(gates: Mapping[tuple[str, str], str], wanted: acts.Act) -> list[str]:
+    """In Chinese, what an act still needs of both sides. gates: as cases.gates_of gives them."""
+    return [
+        f"{CONSENT_LABELS[gate]}{'已被拒绝' if gates.get(gate) == 'failed' else '尚未取得'}"
+        for gate in wanted.consents if gates.get(gate) != "passed"
+    ]  # fmt: skip
+
+
+CONSENT_LABELS = {
     ("t1", "consumer_choice"): "消费者选择线上和解", ("t1", "odr_enterprise"): "被投诉人为在册ODR企业",
     ("t2", "consumer_consent"): "投诉人同意委托调解", ("t2", "merchant_consent"): "被投诉人同意委托调解",
     ("t3", "consumer_consent"): "投诉人同意调解", ("t3", "merchant_consent"): "被投诉人同意调解",
@@ -386,7 +394,7 @@ async def consent(
             # A side may say so before its track asks: what the matter becomes later finds the word given.
             if not decided and (track in _ASKED_BEFORE or (track is None and party == "merchant")):
                 asked, name = track or "t3", f"{party}_consent"
-                basis = f"{_CONSENTS[asked, name]}（{law.cite(law.ORDER_121, _ASKED_BEFORE[asked])}）"
+                basis = f"{CONSENT_LABELS[asked, name]}（{law.cite(law.ORDER_121, _ASKED_BEFORE[asked])}）"
                 if await cases.ask_gate(connection, row["id"], asked, name, state, actor=principal.subject, at=now, basis=basis):
                     decided.append(name)
         if not decided:

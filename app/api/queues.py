@@ -1,12 +1,13 @@
 """The mediators' side: queues, claims, work items."""
 
 import uuid
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
-from app import correcting, settling, work
+from app import correcting, dossier, settling, work
 from app.api.common import PROBLEMS, Caller, InHouse, answer, lanes
 from app.api.complaints import full_view, shown_kind
 from app.errors import Invalid, NotFound
@@ -123,7 +124,8 @@ async def list_items(house: InHouse, principal: Caller, mine: Annotated[bool, Qu
 
 @router.get("/work-items/{item_id}")
 async def get_item(house: InHouse, principal: Caller, item_id: uuid.UUID) -> Response:
-    """The item with the complaint. Contacts are unmasked for the holder of the lease only, and that is logged."""
+    """The item with the complaint and what is needed to begin: missing, clocks, why, complainant, incident, merchant, law, documents,
+    acts. Contacts are unmasked for the holder of the lease only, and that is logged."""
     principal.require("mediator", "supervisor", "intake")
     async with house.database.connection() as connection:
         item = dict(await work.read_item(connection, item_id))
@@ -136,7 +138,14 @@ async def get_item(house: InHouse, principal: Caller, item_id: uuid.UUID) -> Res
         raise NotFound("no such work item")
     if not holds:
         item.pop("lease_token")
-    return answer({**item, "complaint": await full_view(house, letter, principal, reveal=holds)})
+    shown = await full_view(house, letter, principal, reveal=holds)
+    matter = next((m for m in shown["matters"] if m["id"] == item["matter_id"]), None)
+    if matter is not None:
+        async with house.database.connection() as connection:
+            item |= await dossier.read(
+                house, connection, matter, principal, lanes=lanes(principal), letter_id=letter["id"], flags=item["flags"], now=datetime.now(UTC)
+            )  # fmt: skip
+    return answer({**item, "complaint": shown})
 
 
 @router.post("/work-items/{item_id}/renew")
