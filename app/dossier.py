@@ -334,13 +334,14 @@ CASE WHEN i.titled_by IS NOT NULL OR 'report' = ANY($2) OR (
 # The newest members by their time-ordered ids: a hot incident costs no more than another.
 _MEMBERS = f"""
 WITH newest AS MATERIALIZED (
-  SELECT matter_id FROM incident_membership WHERE incident_id = $1 AND valid_to IS NULL ORDER BY matter_id DESC LIMIT $5
+  SELECT im.matter_id FROM incident_membership im JOIN matter m ON m.id = im.matter_id
+  WHERE im.incident_id = $1 AND im.valid_to IS NULL AND m.lane = ANY($2) ORDER BY im.matter_id DESC LIMIT $5
 ), seen AS MATERIALIZED (
   SELECT DISTINCT ON (m.id) m.lane = 'complaint' AS complaint, m.lane = 'report' AS report, m.event_at AS at, m.district, cm.complainant_id AS person,
     {_INSIDE} AS inside
   FROM newest JOIN matter m ON m.id = newest.matter_id LEFT JOIN party p ON p.matter_id = m.id AND p.role IN ('filer', 'principal')
   LEFT JOIN complainant_membership cm ON cm.record_id = p.record_id AND cm.valid_to IS NULL
-  WHERE m.lane = ANY($2) ORDER BY m.id, cm.complainant_id
+  ORDER BY m.id, cm.complainant_id
 )
 SELECT i.state, {_TITLE}, i.scope, (SELECT core FROM merchant WHERE id = i.merchant_id) AS brand, count(*) FILTER (WHERE complaint) AS complaints, count(*) FILTER (WHERE complaint AND inside) AS inside,
   count(*) FILTER (WHERE report) AS reports, count(DISTINCT person) AS people_all, min(at) AS first_at, max(at) AS last_at,

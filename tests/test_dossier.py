@@ -317,6 +317,21 @@ async def test_what_stops_an_act_is_said_and_true(client: Client) -> None:
     assert waits["stopped"] == ["同一行为已提出，待另一人签署"]
 
 
+async def test_nobody_settles_for_the_represented_without_their_word(client: Client) -> None:
+    letters = [await post(client, f"r{n}", who=other(n)) for n in range(2)]
+    matters = [x["matters"][0]["id"] for x in letters]
+    made = await client.post("mediator", "/v1/joint-matters", {"matters": matters})
+    assert made.status_code == 201, made.text
+    async with client.house.database.connection() as connection:
+        await connection.execute("UPDATE joint_matter SET state = 'joined', joined_at = now()")
+        await connection.execute("UPDATE joint_member SET consent = 'given', role = 'represented'")
+    agree = next(a for a in (await read(client, letters[0]))["acts"] if a["act"] == "agree")
+    assert agree["stopped"] == [
+        "《市场监督管理投诉举报处理办法》第十二条第二款：代表人与被投诉人达成调解协议，应当经被代表的投诉人同意，尚未征求"
+    ]
+    assert (await client.post("mediator", f"/v1/matters/{matters[0]}/agree")).status_code == 409
+
+
 async def test_sixty_days_are_waited_for(client: Client) -> None:
     letter = await post(client, "l1")
     matter = letter["matters"][0]["id"]
