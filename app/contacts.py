@@ -337,7 +337,7 @@ async def _book(
         raise Invalid.field("at", "lies in the past")
     if plan.mediator != principal.subject and not await connection.fetchval(_IS_MEDIATOR, plan.mediator, matter["district"]):
         raise Invalid.field("mediator", "is nobody who mediates in this place")
-    if await staff.recused(connection, [matter["id"]], plan.mediator):
+    if plan.mediator is not None and await staff.recused(connection, [matter["id"]], plan.mediator):
         raise Conflict(f"{law.cite(law.ORDER_121, 21)}：{plan.mediator}已回避本件")
     # One mediator's days are written by one at a time.
     await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('appointment:' || $1, 0))", plan.mediator)

@@ -178,6 +178,20 @@ async def read(connection: Connection, vault: Vault, document_id: uuid.UUID) -> 
     )  # fmt: skip
 
 
+async def filled(connection: Connection, vault: Vault, matter_id: uuid.UUID) -> dict[int, frozenset[str]]:
+    """Form -> names of its fields that the file fills by itself, of every form that is for this matter. Decrypts the letter; tells no value."""
+    matter = await connection.fetchrow(_MATTER, matter_id)
+    if matter is None:
+        raise NotFound("no such matter")
+    letter = await intake.open_letter(connection, vault, matter["letter_id"])
+    found = {}
+    for number, form in FORMS.items():
+        if matter["lane"] in form.lanes and not (matter["source"] == FOUND and "reporter" in form.audiences):
+            file = _of_the_file(form, matter, letter)
+            found[number] = frozenset(name for name in form.fields if file.get(name) not in (None, ""))
+    return found
+
+
 async def listed(connection: Connection, matter_id: uuid.UUID) -> list[dict[str, Any]]:
     """A matter's documents, newest first, without what they say."""
     rows = await connection.fetch(f"{_COLUMNS} {_FROM} WHERE d.matter_id = $1 ORDER BY d.created_at DESC, d.id DESC", matter_id)

@@ -147,6 +147,24 @@ FORMS: Mapping[int, Form] = {
     number: Form(number, title, lanes, audiences, fields, required)
     for number, (title, lanes, audiences, fields, required) in enumerate(_SHAPES, 1)
 }
+FIELD_LABELS: Mapping[str, str] = {
+    **{
+        f"{group}.{part}": f"{whose}{what}"
+        for group, whose in {
+            "complainant": "投诉人", "reporter": "举报人", "agent": "委托代理人", "respondent": "被投诉人（被举报人）",
+            "respondent_agent": "被投诉人的委托代理人",
+        }.items()
+        for part, what in {
+            "name": "名称（姓名）", "phone": "电话", "id_type": "证件类型", "id_no": "证件号码", "address": "地址", "contact": "联系人",
+            "legal_person": "法定代表人（负责人）",
+        }.items()
+    },
+    "registration_no": "登记编号", "publish": "是否同意公示", "delegate": "是否同意委托调解", "facts": "事实", "demands": "投诉请求",
+    "receiver": "接收机关", "sender": "来件人", "received_on": "收到日期", "subject": "事由", "report_by": "反馈期限", "copies": "份数",
+    "pages": "页数", "provide_by": "提供期限", "materials": "需要提供的材料", "contact": "联系人", "contact_phone": "联系电话",
+    "ground": "适用情形", "mediation_at": "调解时间", "place": "调解地点", "recusal_days": "申请回避的期限（日）", "mediator": "调解人员",
+    "content": "争议内容", "agreement": "协议内容", "law": "依据的法律", "article": "依据的条款", "result": "处理结果",
+}  # fmt: skip
 # What every document knows besides its own fields.
 _COMMON = (
     "form.number", "form.title", "form.ordinal", "number.word", "number.kind", "number.year", "number.running", "bureau.name",

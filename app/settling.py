@@ -267,14 +267,14 @@ async def _require_sixty_days(connection: Connection, matter_id: uuid.UUID, grou
 
 
 # What nobody settles or gives up for another (Art. 12(2)).
-_ASSENTS: dict[tuple[str, str | None], tuple[str, ...]] = {
+ASSENTS: dict[tuple[str, str | None], tuple[str, ...]] = {
     ("agree", None): ("settlement",), ("terminate", "23(1)(1)"): ("settlement", "waiver"), ("finish", "agreement"): ("settlement",),
     ("finish", "withdrawn"): ("waiver",),
 }  # fmt: skip
 
 
 async def _require_assent(connection: Connection, matter_id: uuid.UUID, act: str, ground: str | None) -> None:
-    if kinds := _ASSENTS.get((act, ground)):
+    if kinds := ASSENTS.get((act, ground)):
         await joint.require_assent(connection, matter_id, kinds)
 
 
@@ -282,11 +282,17 @@ async def _require_consents(connection: Connection, matter: Any, wanted: acts.Ac
     if not wanted.consents:
         return
     gates = await cases.gates_of(connection, matter["id"])
-    if absent := [gate for gate in wanted.consents if gates.get(gate) != "passed"]:
-        told = "、".join(
-            f"{contacts.CONSENTS[gate]}{'已被拒绝' if gates.get(gate) == 'failed' else '尚未取得'}" for gate in absent
-        )
-        raise Conflict(f"{wanted.label}: {told} ({', '.join(name for _, name in absent)})")
+    if absent := absent_consents(gates, wanted):
+        names = ", ".join(name for track, name in wanted.consents if gates.get((track, name)) != "passed")
+        raise Conflict(f"{wanted.label}: {'、'.join(absent)} ({names})")
+
+
+def absent_consents(gates: Mapping[tuple[str, str], str], wanted: acts.Act) -> list[str]:
+    """In Chinese, what an act still needs of both sides. gates: as cases.gates_of gives them."""
+    return [
+        f"{contacts.CONSENTS[gate]}{'已被拒绝' if gates.get(gate) == 'failed' else '尚未取得'}"
+        for gate in wanted.consents if gates.get(gate) != "passed"
+    ]  # fmt: skip
 
 
 async def _proof(

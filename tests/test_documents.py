@@ -408,7 +408,9 @@ async def test_series_are_of_a_bureau_a_form_and_a_year(house: House, tmp_path: 
 async def test_a_bureaus_own_template_draws_its_documents(house: House) -> None:
     own = templates.shipped_templates()[4].content.replace("特此告知。", "特此告知，洪山区专用。")
     async with house.database.transaction() as connection:
-        made = await templates.publish(connection, 5, own, jurisdiction="420111", valid_from=local_day(datetime.now(UTC)), by="legal")
+        made = await templates.publish(
+            connection, 5, own, jurisdiction="420111", valid_from=local_day(datetime.now(UTC)), by="legal"
+        )
     found = await read(house, await drafted(house, await matter(house), 5))
     assert "洪山区专用" in found.html["complainant"]
     assert found.template_hash == made.hash

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 from app import audit, cases, contacts, intake, joining, joint, settling
 from app.acts import STATE_LABELS
 from app.api.common import PROBLEMS, Caller, InHouse, answer, cursor, lanes, read_cursor
+from app.dossier import MISSING_LABELS, known_reasons
 from app.errors import DifferentContent, Forbidden, Invalid, NotFound
 from app.identity import Principal
 from app.intake import MAX_TEXT, Clean, Complaint, Letter, Receipt
@@ -38,11 +39,6 @@ _EXAMPLE: dict[str, Any] = {
     "missing": ["complainant.address"],
     "handled_jointly": False,
     "next_steps": ["请补充：联系地址", "市场监管部门将在2026-12-02前决定是否受理并告知您"],
-}  # fmt: skip
-_MISSING_LABELS = {
-    "complainant.name": "姓名", "complainant.phone": "联系电话", "complainant.address": "联系地址", "demand": "具体的投诉请求",
-    "respondents.name": "被投诉人名称", "respondents.address": "被投诉人地址", "event_date": "争议发生日期", "amount_fen": "消费金额",
-    "evidence": "凭证（小票、合同、照片等）",
 }  # fmt: skip
 
 
@@ -98,7 +94,7 @@ def portal_view(letter_id: uuid.UUID | None, outcome: Outcome | None, *, state: 
 def _next_steps(outcome: Outcome) -> list[str]:
     first = outcome.matters[0]
     steps = ["经您同意，您的投诉按共同投诉处理；您的编号、期限和文书不变"] if outcome.jointly else []
-    missing = [_MISSING_LABELS[m] for m in outcome.missing if m in _MISSING_LABELS]
+    missing = [MISSING_LABELS[m] for m in outcome.missing if m in MISSING_LABELS]
     if missing and first.state == "pending_acceptance":
         steps.append("可补充：" + "、".join(missing))
     if first.state == "pending_acceptance" and first.due_at:
@@ -398,6 +394,7 @@ def _hide_reports(matter: dict[str, Any]) -> None:
     }
     matter["findings"] = [f for f in matter["findings"] if f["code"] != "category" or f["evidence"].get("field") != "kind"]
     if decision := matter["decision"]:
+        decision["reasons"] = known_reasons(decision["reasons"], matter["lane"], ("complaint",))
         (decision["facts"] or {}).pop("kind", None)
         (decision["evidence"] or {}).pop("corrected", None)
 

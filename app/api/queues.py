@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
-from app import audit, correcting, queues, settling, similar, staff, work, working
+from app import audit, correcting, dossier, queues, settling, similar, staff, work, working
 from app.api.common import PROBLEMS, Caller, InHouse, answer, lanes
 from app.api.complaints import field_errors, full_view, shown_kind
 from app.errors import Conflict, Invalid, NotFound
@@ -189,18 +189,12 @@ def _wait_seconds(prefer: str | None) -> int:
 async def _with_matters(house: House, rows: Sequence[Any], principal: Principal) -> list[dict[str, Any]]:
     if not rows:
         return []
+    visible = lanes(principal)
     async with house.database.connection() as connection:
-        found = await connection.fetch(_MATTERS, [r["matter_id"] for r in rows])
-    matters = {m["id"]: {**m, "kind": shown_kind(m, lanes(principal))} for m in found}
-    return [{**r, "matter": matters.get(r["matter_id"])} for r in rows]
-
-
-_MATTERS = """
-SELECT m.id, m.letter_id AS complaint_id, m.lane, m.kind, m.state, m.track, m.district, m.goods, m.problem, m.issues, m.demands,
-       m.amount_fen, m.received_at, mc.name AS merchant, m.merchant_id,
-       (SELECT d.reasons FROM decision d WHERE d.matter_id = m.id ORDER BY d.decided_at DESC LIMIT 1) AS reasons
-FROM matter m LEFT JOIN merchant mc ON mc.id = m.merchant_id WHERE m.id = ANY($1)
-"""
+        found = await dossier.brief(connection, house.calendar, [r["matter_id"] for r in rows], visible, now=datetime.now(UTC))
+    for matter in found.values():
+        matter["kind"] = shown_kind(matter, visible)
+    return [{**r, "matter": found.get(r["matter_id"])} for r in rows]
 
 
 @router.get("/work-items")
@@ -262,7 +256,8 @@ async def bulk(house: InHouse, principal: Caller, body: Bulk) -> Response:
 
 @router.get("/work-items/{item_id}")
 async def get_item(house: InHouse, principal: Caller, item_id: uuid.UUID) -> Response:
-    """The item with the complaint. Contacts are unmasked for the holder of the lease only, and that is logged."""
+    """The item with the complaint and what is needed to begin: missing, clocks, why, complainant, incident, merchant, law, documents,
+    acts. Contacts are unmasked for the holder of the lease only, and that is logged."""
     principal.require(*_DESK)
     async with house.database.connection() as connection:
         item = dict(await work.read_item(connection, item_id))
@@ -275,7 +270,14 @@ async def get_item(house: InHouse, principal: Caller, item_id: uuid.UUID) -> Res
         raise NotFound("no such work item")
     if not holds:
         item.pop("lease_token")
-    return answer({**item, "complaint": await full_view(house, letter, principal, reveal=holds)})
+    shown = await full_view(house, letter, principal, reveal=holds)
+    matter = next((m for m in shown["matters"] if m["id"] == item["matter_id"]), None)
+    if matter is not None:
+        async with house.database.connection() as connection:
+            item |= await dossier.read(
+                house, connection, matter, principal, lanes=lanes(principal), letter_id=letter["id"], flags=item["flags"], now=datetime.now(UTC)
+            )  # fmt: skip
+    return answer({**item, "complaint": shown})
 
 
 # -- the verbs, of one item and of many
