@@ -198,12 +198,18 @@ async def _recount(client: Client) -> None:
         )  # fmt: skip
 
 
+async def _seen(client: Client, role: str, path: str) -> str:
+    """All of it but the moment at which like cases were looked for."""
+    text = (await client.get(role, path)).text
+    return text.replace(json.loads(text)["similar"]["as_of"], "T")
+
+
 async def test_a_mediator_without_clue_never_learns_of_a_report(client: Client) -> None:
     """The whole answer, before and after its author, strangers and its incident's people reported."""
     letter = await post(client, "g1")
     await _recount(client)
     path = f"/v1/work-items/{await item_of(client, letter)}"
-    before = {role: (await client.get(role, path)).text for role in ("mediator", "second")}
+    before = {role: await _seen(client, role, path) for role in ("mediator", "second")}
     assert not json.loads(before["mediator"])["incident"]["recurrence_of"]
     await post(client, "g2", REPORT.replace("过期", "发霉变质"), PERSON)
     await post(client, "g3", REPORT, other(1))
@@ -212,7 +218,7 @@ async def test_a_mediator_without_clue_never_learns_of_a_report(client: Client) 
     async with client.house.database.connection() as connection:
         assert await connection.fetchval("SELECT count(*) FROM matter WHERE lane = 'report'") == 3
     for role, seen in before.items():
-        assert (await client.get(role, path)).text == seen
+        assert await _seen(client, role, path) == seen
     knows = await read(client, letter, "supervisor")
     assert knows["complainant"]["people"][0]["reports"]["total"] == 1
     assert knows["merchant"]["reports"] == 3
@@ -387,7 +393,7 @@ def test_every_citation_resolves_and_every_problem_has_one() -> None:
         assert set(one.get("problems", ())) <= set(lists["problem"])
 
 
-async def test_the_brief_says_the_same_in_two_statements(client: Client) -> None:
+async def test_the_brief_says_the_same_in_one_statement(client: Client) -> None:
     await post(client, "o0", "6月1日在武汉市武昌区江城味火锅预订的包间被取消，要求退还定金200元。")
     letter = await post(client, "o1")
     matter = uuid.UUID(letter["matters"][0]["id"])
@@ -397,7 +403,7 @@ async def test_the_brief_says_the_same_in_two_statements(client: Client) -> None
             found = await dossier.brief(
                 connection, client.house.calendar, [matter], ("complaint", "other"), now=datetime.now(UTC)
             )
-    assert len(asked) == 2
+    assert len(asked) == 1
     one = found[matter]
     whole = await read(client, letter)
     assert one["merchant"] == whole["merchant"]["name"] == "江城味火锅"

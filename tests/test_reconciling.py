@@ -57,7 +57,7 @@ async def load(
 async def matter(house: House, number: str = "A1") -> dict[str, Any]:
     async with house.database.connection() as connection:
         row = await connection.fetchrow(
-            "SELECT m.*, CASE WHEN w.finished_at IS NULL THEN 'ready' ELSE 'finished' END AS work, w.flags, r.verdict, r.cause, r.held, r.held_at, r.signed_by AS reconciled_by FROM letter l "
+            "SELECT m.*, CASE WHEN w.id IS NULL THEN NULL WHEN w.finished_at IS NULL THEN 'ready' ELSE 'finished' END AS work, w.flags, r.verdict, r.cause, r.held, r.held_at, r.signed_by AS reconciled_by FROM letter l "
             "JOIN matter m ON m.letter_id = l.id LEFT JOIN work_item w ON w.matter_id = m.id LEFT JOIN reconciliation r ON r.letter_id = l.id "
             "WHERE l.external_id = $1 ORDER BY m.sequence LIMIT 1",
             number,

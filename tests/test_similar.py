@@ -279,7 +279,7 @@ async def finish(
     matter = await put(house, merchant_id=mine, **{"outcome": None, "state": "accepted", **values})
     async with house.database.connection() as connection:
         item = {
-            "matter_id": matter, "queue_id": "t1", "district": "420106", "skill": None, "priority": 0, "due_at": None, "received_at": NOW,
+            "matter_id": matter, "track": "t1", "district": "420106", "priority": 0, "due_at": None, "received_at": NOW,
         }  # fmt: skip
         await work.enqueue(connection, [item])
         (claimed,) = await work.claim(connection, "t1", ME, limit=1, lease_seconds=600)
@@ -321,7 +321,7 @@ async def test_an_end_far_outside_is_found_in_both_directions_and_few_cases_say_
         )
     (rare,) = await finish(house, miser, "agreement", 9_000, goods="其他商品", problem="其他", issues=[], demands=[])
     assert rare["evidence"]["kind"] == "recovered_where_few"
-    assert await finish(house, miser, "unreachable", goods="其他商品", problem="其他", issues=[], demands=[]) == []
+    assert await finish(house, miser, "no_agreement", goods="其他商品", problem="其他", issues=[], demands=[]) == []
 
 
 async def test_the_mediator_is_told_and_the_matter_keeps_it(client: Client) -> None:
@@ -332,9 +332,8 @@ async def test_the_mediator_is_told_and_the_matter_keeps_it(client: Client) -> N
     async with client.house.database.connection() as connection:
         item = {
             "matter_id": matter,
-            "queue_id": "t1",
+            "track": "t1",
             "district": "420106",
-            "skill": None,
             "priority": 0,
             "due_at": None,
             "received_at": NOW,
