@@ -240,7 +240,7 @@ def _changes(
 
 _FLAGS = {
     "earlier_receipt": "另有机关更早收到同一投诉，须核对由谁办理", "clue_found": "调解中发现的违法线索并入本件核查", "report_merged": "另有举报并入本件",
-    "escalated": "承办人认为难以解决，提请上级过问", "returned": "承办单位退回本件", "answer_rejected": "12345热线未接受答复，须重新答复",
+    "urge": "投诉人催办", "supervise": "上级督办，优先办理", "escalated": "承办人认为难以解决，提请上级过问", "returned": "承办单位退回本件", "answer_rejected": "12345热线未接受答复，须重新答复",
 }  # fmt: skip
 
 

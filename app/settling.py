@@ -167,6 +167,9 @@ async def press(
         matter = await _held(connection, matter_id, principal, lanes)
         cases.require_open(matter)
         await cases.press(connection, matter_id, act, actor=principal.subject, at=moment, note=note)
+        await work.flag(connection, matter_id, act, principal.subject, {})
+        if act == "supervise":
+            await work.hurry(connection, matter_id)
         await deliveries.announce(connection, [(matter_id, f"matter.{act}d", {})])
         await audit.record(connection, principal.subject, act, "matter", [matter_id], lane=matter["lane"])
 

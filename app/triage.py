@@ -504,7 +504,10 @@ def _needs_person(matter: _Matter, read: ReadLetter) -> bool:
 
 def priority(facts: Facts, track: str) -> int:
     """0 to 6, the steps an item is moved forward by."""
-    return min(4 * (track == "emergency") + 2 * (facts.harm in ("medium", "high")) + facts.safety_signal + facts.vulnerable, 6)
+    return min(
+        4 * (track == "emergency") + 2 * (facts.harm in ("medium", "high")) + facts.safety_signal + facts.vulnerable,
+        work.MAX_PRIORITY,
+    )
 
 
 def _by_then(house: House, matter: _Matter, letter: Letter) -> Mapping[str, Any] | None:

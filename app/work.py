@@ -25,6 +25,7 @@ MAX_CLAIM = 50
 LEASE_SECONDS = (30, 8 * 3600)
 # How far each step of priority moves an item forward. Bounded, so the least urgent item overtakes by waiting.
 PRIORITY_STEP = timedelta(hours=12)
+MAX_PRIORITY = 6
 # A quarter of what is claimed is kept for the least urgent items whose term ends within these days: however many urgent ones arrive, they
 # don't wait it out (bench/starving.py).
 LAST_SHARE = 4
@@ -587,6 +588,18 @@ async def flag(connection: Connection, matter_id: uuid.UUID, flag: str, actor: s
     if item_id is not None:
         await _note(connection, [item_id], "flag", actor, {"flag": flag, **detail})
     return item_id is not None
+
+
+async def hurry(connection: Connection, matter_id: uuid.UUID) -> None:
+    """A superior wants it done: a step forward, as far as steps go. The matter must be held."""
+    found = await _stand(connection, matter_id)
+    if found is not None and not found.finished:
+        await connection.execute(
+            "UPDATE work_item SET priority = priority + 1, urgent_at = urgent_at - $2::interval WHERE id = $1 AND priority < $3",
+            found.item_id, PRIORITY_STEP, MAX_PRIORITY,
+        )  # fmt: skip
+        if found.lease is None:
+            await _settle(connection, [found.unit_id])
 
 
 async def redate(connection: Connection, matter_ids: Sequence[uuid.UUID]) -> None:

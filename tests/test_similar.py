@@ -343,7 +343,7 @@ async def test_the_mediator_is_told_and_the_matter_keeps_it(client: Client) -> N
     ended = await client.post(
         "mediator",
         f"/v1/work-items/{claimed['id']}/finish",
-        {"lease_token": claimed["lease_token"], "outcome": "refused", "note": "商家拒绝"},
+        {"lease_token": claimed["lease_token"], "outcome": "no_agreement", "note": "双方各执一词"},
     )
     assert ended.status_code == 200
     (told,) = ended.json()["findings"]

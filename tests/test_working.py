@@ -1,0 +1,281 @@
+"""A mediator's day over HTTP: waiting for work, passing it on, letting it rest, escalating, being recused or away, many at once."""
+
+import asyncio
+import time
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from app import work, working
+from tests.conftest import Client
+from tests.test_joint import body, matter, propose, some
+from tests.test_queue import check_places
+
+QUEUE = "/v1/queues/any/claim"
+PLAIN = "11月20日在武昌区好又多超市买的电饭煲用了三天不通电，店家不给换，要求退货退款299元。"
+OTHER_SHOP = [{"name": "好又多超市", "address": "武汉市武昌区中南路3号"}]
+
+
+async def claimed(client: Client, role: str = "mediator", **more: Any) -> list[dict[str, Any]]:
+    answer = await client.post(role, QUEUE, {"limit": 10, **more})
+    assert answer.status_code == 200, answer.text
+    return list(answer.json()["items"])
+
+
+async def one(client: Client, number: int = 0) -> dict[str, Any]:
+    """An ordinary complaint, claimed by the mediator."""
+    await matter(client.house, number, PLAIN, shop=OTHER_SHOP)
+    (item,) = await claimed(client)
+    return item
+
+
+async def say(client: Client, item: dict[str, Any], verb: str, role: str = "mediator", **more: Any) -> Any:
+    return await client.post(role, f"/v1/work-items/{item['id']}/{verb}", {"lease_token": item["lease_token"], **more})
+
+
+async def test_a_claim_answers_with_the_matter_in_short(client: Client) -> None:
+    item = await one(client)
+    told = item["matter"]
+    assert (told["lane"], told["district"], told["amount_fen"]) == ("complaint", "420106", 29900)
+    assert told["reasons"][0]["text"]
+    assert told["clocks"][0]["key"] == "complaint.accept"
+    assert told["clocks"][0]["light"] == "green"
+    assert told["earlier_complaints"] == 0
+    whole = (await client.get("mediator", f"/v1/work-items/{item['id']}")).json()
+    for section in (
+        "missing",
+        "clocks",
+        "why",
+        "complainant",
+        "incident",
+        "merchant",
+        "law",
+        "documents",
+        "acts",
+        "contacts",
+        "appointments",
+        "similar",
+    ):
+        assert section in whole, section
+
+
+async def test_a_puller_waits_for_work_and_gets_it_when_it_comes(client: Client) -> None:
+    began = time.monotonic()
+    empty = await client.post("mediator", QUEUE, {}, headers={"Prefer": "wait=1"})
+    assert empty.json()["items"] == []
+    assert 0.9 < time.monotonic() - began < 3
+    waiting = asyncio.create_task(client.post("mediator", QUEUE, {}, headers={"Prefer": "respond-async, wait=20"}))
+    await asyncio.sleep(0.2)
+    await matter(client.house, 1, PLAIN, shop=OTHER_SHOP)
+    began = time.monotonic()
+    assert len((await waiting).json()["items"]) == 1
+    assert time.monotonic() - began < 5
+
+
+async def test_the_same_key_is_the_same_claim_and_the_same_verb_has_the_same_answer(client: Client) -> None:
+    for n in range(3):
+        await matter(client.house, n, PLAIN, shop=OTHER_SHOP)
+    key = {"Idempotency-Key": str(uuid.uuid4())}
+    first, again = [(await client.post("mediator", QUEUE, {}, headers=key)).json()["items"] for _ in range(2)]
+    assert [i["lease_token"] for i in first] == [i["lease_token"] for i in again]
+    (item,) = first
+    done = [await say(client, item, "finish", outcome="agreement", recovered_fen=29900) for _ in range(2)]
+    assert [d.status_code for d in done] == [200, 200]
+    assert done[0].json() == done[1].json()
+    other = await say(client, item, "finish", outcome="no_agreement")
+    assert other.status_code == 409
+    assert "finished at" in other.json()["detail"]
+    (second,) = (await client.post("mediator", QUEUE, {})).json()["items"]
+    assert [(await say(client, second, "release")).status_code for _ in range(2)] == [200, 200]
+    assert (await say(client, second, "renew")).status_code == 409
+
+
+async def test_work_goes_to_another_desk_or_a_colleague_and_nowhere_else(client: Client) -> None:
+    item = await one(client)
+    for queue, values in (
+        ("desk-a", {"track": item["queue_id"], "district": "420106"}),
+        ("desk-b", {"district": "420111"}),
+        ("reports", {"lane": "report"}),
+    ):
+        made = await client.call("admin", "PUT", f"/v1/queues/{queue}", json={"name": queue, "desk": queue, **values})
+        assert made.status_code == 200, made.text
+    assert (await client.call("mediator", "PUT", "/v1/queues/desk-a", json={"name": "x"})).status_code == 403
+    assert "return" in (await say(client, item, "transfer", queue="desk-b", reason="对口")).json()["detail"]
+    assert (await say(client, item, "transfer", queue="reports", reason="对口")).status_code == 422
+    harder = "t3" if item["queue_id"] != "t3" else "t2"
+    assert "escalate" in (await say(client, item, "transfer", queue=harder, reason="难")).json()["detail"]
+    assert (await say(client, item, "transfer", queue="intake", reason="难")).status_code == 422
+    assert (await say(client, item, "transfer", reason="无去向")).json()["errors"][0]["field"] == "queue"
+    assert (await say(client, item, "transfer", queue="desk-a", reason="对口")).status_code == 200
+    (again,) = (await client.post("mediator", "/v1/queues/desk-a/claim", {})).json()["items"]
+    assert again["id"] == item["id"]
+    for who, status in (("nobody", 422), ("yichang", 422), ("mediator", 422), ("robot", 422), ("second", 200)):
+        assert (await say(client, again, "transfer", to=who, reason="协作")).status_code == status, who
+    assert (await say(client, again, "renew")).status_code == 409
+    (theirs,) = (await client.get("second", "/v1/work-items?mine=true")).json()["items"]
+    assert theirs["id"] == item["id"]
+    assert (await say(client, theirs, "renew", role="second")).status_code == 200
+
+
+async def test_what_waits_for_something_rests_with_its_holder(client: Client) -> None:
+    item = await one(client)
+    await client.post("mediator", f"/v1/matters/{item['matter_id']}/accept")
+    late = await say(client, item, "hold", held_for="reply", until=(datetime.now(UTC) + timedelta(days=59, hours=30)).isoformat())
+    assert late.status_code in (409, 422)
+    assert (await say(client, item, "hold", held_for="nap")).status_code == 422
+    kept = await say(client, item, "hold", held_for="reply", until=(datetime.now(UTC) + timedelta(days=2)).isoformat())
+    assert kept.json()["state"] == "held"
+    assert await claimed(client, "second") == []
+    (mine,) = (await client.get("mediator", "/v1/work-items?mine=true")).json()["items"]
+    assert (mine["state"], mine["held_for"]) == ("held", "reply")
+    async with client.house.database.transaction() as connection:
+        await connection.execute("UPDATE lease SET until = now() - interval '1 s'")
+        await work.sweep(connection)
+    (mine,) = (await client.get("mediator", "/v1/work-items?mine=true")).json()["items"]
+    assert (mine["state"], mine["held_for"]) == ("leased", None)
+    assert (await say(client, item, "hold", held_for="appraisal")).json()["errors"][0]["field"] == "reason"
+    assert (await say(client, item, "hold", held_for="appraisal", reason="送检")).status_code == 200
+    told = (await client.get("mediator", f"/v1/work-items/{item['id']}")).json()
+    assert told["complaint"]["matters"][0]["state"] == "appraising"
+    assert told["clocks"]["running"][0]["paused"]
+    assert (await client.post("mediator", f"/v1/matters/{item['matter_id']}/resume")).status_code == 200
+    assert (await say(client, item, "renew")).status_code == 200
+    assert (await client.get("mediator", f"/v1/work-items/{item['id']}")).json()["state"] == "leased"
+
+
+async def test_too_hard_goes_up_and_from_the_top_to_a_supervisor(client: Client) -> None:
+    item = await one(client)
+    tracks = [item["queue_id"]]
+    while len(tracks) < 4:
+        answer = await say(client, item, "escalate", reason="争议大")
+        assert answer.status_code == 200, answer.text
+        again = await say(client, item, "escalate", reason="争议大")
+        assert again.json() == answer.json()
+        tracks.append(answer.json()["track"])
+        (item,) = await claimed(client)
+        if tracks[-1] == tracks[-2]:
+            break
+    assert tracks[-1] == "t3"
+    assert tracks == sorted(tracks)
+    assert "escalated" in item["flags"]
+    history = (await client.get("supervisor", f"/v1/complaints/{item['matter']['complaint_id']}")).json()["matters"][0]["history"]
+    assert [h["note"] for h in history if h["act"] == "escalate"] == ["争议大"] * (len(tracks) - 1)
+    pressed = await client.post("supervisor", f"/v1/matters/{item['matter_id']}/press/supervise", {"note": "尽快"})
+    assert pressed.status_code == 200
+    (mine,) = (await client.get("mediator", "/v1/work-items?mine=true")).json()["items"]
+    assert (mine["priority"], "supervise" in mine["flags"]) == (item["priority"] + 1, True)
+
+
+async def test_whoever_is_recused_has_no_more_to_do_with_it(client: Client) -> None:
+    item = await one(client)
+    path = f"/v1/matters/{item['matter_id']}"
+    await client.post("mediator", f"{path}/accept")
+    for party in ("consumer", "merchant"):
+        given = {"party": party, "agrees": True, "to": "mediation"}
+        await client.post("intake", f"/v1/complaints/{item['matter']['complaint_id']}/consent", given)
+    assert (await client.post("mediator", f"{path}/mediate")).status_code == 200
+    assert (await say(client, item, "recuse", role="second", subject="mediator", reason="亲属")).status_code == 403
+    assert (await say(client, item, "recuse", reason="与被投诉人有亲属关系")).status_code == 200
+    assert (await say(client, item, "renew")).status_code == 409
+    assert await claimed(client) == []
+    assert (await client.post("mediator", f"{path}/resume")).status_code == 403
+    (theirs,) = await claimed(client, "second")
+    assert theirs["matter"]["state"] == "suspended"
+    assert (await client.post("second", f"{path}/resume")).json()["state"] == "mediating"
+    given = {"to": "mediator", "reason": "再平衡"}
+    assert "recused" in (await client.post("supervisor", f"/v1/work-items/{item['id']}/assign", given)).json()["detail"]
+
+
+async def test_who_is_away_gets_no_work_and_his_deputy_has_it(client: Client) -> None:
+    item = await one(client)
+    until = (datetime.now(UTC) + timedelta(days=5)).isoformat()
+    assert (await client.post("second", "/v1/absences", {"subject": "mediator", "until_at": until})).status_code == 403
+    assert (await client.post("mediator", "/v1/absences", {"until_at": until, "deputy": "x"})).json()["errors"][0][
+        "field"
+    ] == "deputy"
+    entered = await client.post("supervisor", "/v1/absences", {"subject": "mediator", "until_at": until, "deputy": "second"})
+    assert entered.status_code == 201
+    assert (await client.post("mediator", "/v1/absences", {"until_at": until})).status_code == 409
+    assert await working.stand_in(client.house) == 1
+    (theirs,) = (await client.get("second", "/v1/work-items?mine=true")).json()["items"]
+    assert theirs["id"] == item["id"]
+    refused = await client.post("mediator", QUEUE, {})
+    assert refused.status_code == 409
+    assert "away" in refused.json()["detail"]
+    assert len((await client.get("second", "/v1/absences")).json()["items"]) == 1
+    ended = await client.post("mediator", f"/v1/absences/{entered.json()['id']}/end")
+    assert ended.status_code == 200
+    assert await claimed(client) == []
+
+
+async def test_a_supervisor_gives_and_takes_back(client: Client) -> None:
+    item = await one(client)
+    path = f"/v1/work-items/{item['id']}/assign"
+    assert (await client.post("mediator", path, {"to": "second", "reason": "忙"})).status_code == 403
+    assert (await client.post("supervisor", path, {"to": "second", "reason": "再平衡"})).status_code == 200
+    assert (await say(client, item, "renew")).status_code == 409
+    assert (await client.post("supervisor", path, {"reason": "收回"})).status_code == 200
+    assert len(await claimed(client, "second")) == 1
+    async with client.house.database.connection() as connection:
+        events = await connection.fetch("SELECT act FROM work_event WHERE work_item_id = $1 ORDER BY id", uuid.UUID(item["id"]))
+        assert [e["act"] for e in events] == ["assign", "recall"]
+
+
+async def test_many_at_once_each_with_its_own_answer(client: Client) -> None:
+    ids = [str(await matter(client.house, n)) for n in range(4)] + [str(await matter(client.house, 9, PLAIN, shop=OTHER_SHOP))]
+    async with client.house.database.connection() as connection:
+        rows = await connection.fetch("SELECT id, matter_id FROM work_item")
+    item = {str(r["matter_id"]): str(r["id"]) for r in rows}
+    chosen = [{"id": item[i]} for i in ids]
+    assert (await client.post("second", "/v1/work-items/bulk", {"verb": "claim", "items": chosen[:1]})).json()["done"] == 1
+    looked = (await client.post("mediator", "/v1/work-items/bulk", {"verb": "claim", "items": chosen, "dry_run": True})).json()
+    assert [i["selectable"] for i in looked["items"]] == [False, True, True, True, False]
+    assert looked["items"][0]["why"] == "正由他人办理"
+    assert "业务类型不同" in looked["items"][4]["why"]
+    got = (
+        await client.post("mediator", "/v1/work-items/bulk", {"verb": "claim", "items": [*chosen[:4], {"id": str(uuid.uuid4())}]})
+    ).json()
+    assert (got["done"], [r["status"] for r in got["results"]]) == (3, [409, 200, 200, 200, 409])
+    held = [{"id": r["id"], "lease_token": r["items"][0]["lease_token"]} for r in got["results"] if r["status"] == 200]
+    held[0]["recovered_fen"] = 100
+    finished = {
+        "verb": "finish",
+        "with": {"outcome": "agreement", "recovered_fen": 36800},
+        "items": [*held[:2], {"id": held[2]["id"]}],
+    }
+    ended = (await client.post("mediator", "/v1/work-items/bulk", finished)).json()
+    assert (ended["done"], ended["refused"]) == (2, 1)
+    assert ended["results"][2]["errors"][0]["field"] == "lease_token"
+    assert (await client.post("mediator", "/v1/work-items/bulk", {**finished, "items": held[:2]})).json()["done"] == 2
+    async with client.house.database.connection() as connection:
+        sums = await connection.fetch("SELECT recovered_fen FROM matter WHERE outcome = 'agreement' ORDER BY 1")
+        assert [r["recovered_fen"] for r in sums] == [100, 36800]
+    for wrong in (
+        {"verb": "dance", "items": chosen},
+        {"verb": "claim", "items": []},
+        {"verb": "claim", "items": [chosen[0], chosen[0]]},
+    ):
+        assert (await client.post("mediator", "/v1/work-items/bulk", wrong)).status_code == 422
+
+
+async def test_a_joint_matter_is_one_piece_of_work(client: Client) -> None:
+    ids = await some(client.house, 3)
+    await propose(client.house, ids)
+    (first, *rest) = await claimed(client, limit=1)
+    assert len(rest) == 2
+    assert {i["lease_token"] for i in rest} == {first["lease_token"]}
+    assert await claimed(client, "second") == []
+    assert (await say(client, first, "finish", outcome="agreement")).status_code == 200
+    assert (await say(client, rest[0], "release")).status_code == 200
+    assert len(await claimed(client, "second")) == 2
+    async with client.house.database.connection() as connection:
+        await check_places(connection)
+
+
+async def test_a_mediator_sees_what_waits_for_him(client: Client) -> None:
+    await client.post("portal", "/v1/complaints", body(1, PLAIN, shop=OTHER_SHOP))
+    seen = (await client.get("mediator", "/v1/queues")).json()["items"]
+    assert {q["id"] for q in seen} == {"t1", "t2", "t3", "emergency"}
+    assert sum(q["ready"] for q in seen) == 1
+    assert [d["id"].split(".")[0] for q in seen for d in q["districts"]] == ["420106"]
+    assert all(q["ready"] == 0 for q in (await client.get("yichang", "/v1/queues")).json()["items"])
