@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
 
-.PHONY: bench-incidents run test test-slow lint train train-linkage train-incidents bench bench-quality bench-petitions bench-reading bench-linkage bench-bursts bench-policy bench-streams locks env env-dev clean
+.PHONY: bench-incidents run test test-slow lint train train-linkage train-incidents bench bench-quality bench-petitions bench-reading bench-linkage bench-bursts bench-policy bench-queue bench-starving bench-streams locks env env-dev clean
 
 run: env
 	@exec setpriv --pdeathsig INT $(BIN)/triage serve
@@ -83,6 +83,14 @@ bench-bursts: env-dev
 # 100,000 made-up fact sheets in the bundled database; service and database on one core.
 bench-policy: env-dev
 	$(BIN)/python -m bench.policy
+
+# A million items in the queue: claims against the bare SKIP LOCKED statement. Needs wrk.
+bench-queue: env-dev
+	$(BIN)/python -m bench.queue
+
+# Mediators who can't keep up, for half a year of working days: how long which priority waits.
+bench-starving: env-dev
+	$(BIN)/python -m bench.starving
 
 # FILE=complaints_20k.parquet adds the shared file's figures; PARTS=cost,crowd picks.
 bench-incidents: env-dev
