@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
 
-.PHONY: bench-incidents run test test-slow lint train train-linkage train-incidents bench bench-quality bench-petitions bench-reading bench-linkage bench-bursts bench-policy bench-similar bench-streams locks env env-dev clean
+.PHONY: bench-incidents run test test-slow lint train train-linkage train-incidents bench bench-quality bench-petitions bench-reading bench-linkage bench-bursts bench-policy bench-queue bench-similar bench-starving bench-streams locks env env-dev clean
 
 run: env
 	@exec setpriv --pdeathsig INT $(BIN)/triage serve
@@ -87,6 +87,14 @@ bench-policy: env-dev
 # A million settled cases in the bundled database; takes some 6 GB of disk.
 bench-similar: env-dev
 	$(BIN)/python -m bench.similar
+
+# A million items in the queue: claims against the bare SKIP LOCKED statement. Needs wrk.
+bench-queue: env-dev
+	$(BIN)/python -m bench.queue
+
+# Mediators who can't keep up, for half a year of working days: how long which priority waits.
+bench-starving: env-dev
+	$(BIN)/python -m bench.starving
 
 # FILE=complaints_20k.parquet adds the shared file's figures; PARTS=cost,crowd picks.
 bench-incidents: env-dev

@@ -27,9 +27,9 @@ LEASE_SECONDS = (30, 8 * 3600)
 PRIORITY_STEP = timedelta(hours=12)
 MAX_PRIORITY = 6
 # A quarter of what is claimed is kept for the least urgent items whose term ends within these days: however many urgent ones arrive, they
-# don't wait it out (bench/starving.py).
+# don't wait it out. Days enough to make good what came in a crowd or before a long holiday (bench/starving.py).
 LAST_SHARE = 4
-LAST_CALL = timedelta(days=3)
+LAST_CALL = timedelta(days=7)
 # How long what somebody was given, or gets back from a hold, is kept for him.
 KEPT = timedelta(days=1)
 HELD_FOR = ("appraisal", "appointment", "reply", "other")
@@ -69,7 +69,8 @@ async def enqueue(connection: Connection, items: Sequence[Mapping[str, Any]]) ->
 
 _AVAILABLE = f"NOT $3 = ANY(r.excluded) AND NOT EXISTS ({staff.AWAY.format(subject='$3')})"
 _MAY = queues.MAY_PULL.format(roles="$6::text[]", skills="$7::text[]", reports="$8::boolean")
-_LAST = "AND r.priority = 0 AND r.urgent_at <= clock_timestamp() + $11::interval"
+# By the statement's own time, which unlike the clock bounds the scan: without anything near its end it ends at once.
+_LAST = "AND r.priority = 0 AND r.urgent_at <= statement_timestamp() + $11::interval"
 # Of one queue, whole or of one district: what the pull index says, in its order. $9: prefixes, or the district.
 _STRAIGHT = """
 SELECT r.unit_id FROM ready r WHERE r.queue_id = $1 AND {where} AND {available} AND (SELECT true FROM queue q WHERE q.id = $1 AND {may}) {last}

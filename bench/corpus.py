@@ -27,13 +27,17 @@ def start() -> EmbeddedPostgres:
     return database
 
 
-@asynccontextmanager
-async def house(database: EmbeddedPostgres) -> AsyncIterator[House]:
+async def seed(database: EmbeddedPostgres) -> None:
     owner = Database(database.url("owner"), pool_size=1)
     async with owner.connection() as connection:
-        for seed in (codes.seed, calendar.seed, policy.seed):
-            await seed(connection)
+        for part in (codes.seed, calendar.seed, policy.seed):
+            await part(connection)
     await owner.close()
+
+
+@asynccontextmanager
+async def house(database: EmbeddedPostgres) -> AsyncIterator[House]:
+    await seed(database)
     settings = Settings()
     app = Database(database.url("app"))
     yield await House.open(settings, app, Vault(load_keys(settings)))

@@ -1,4 +1,5 @@
-"""The floor: a bare FastAPI endpoint with one asyncpg INSERT of the same row. Served exactly as the service is."""
+"""The floors: bare FastAPI endpoints with one asyncpg statement, an INSERT of the same row or a SKIP LOCKED claim. Served exactly as the
+service is."""
 
 import json
 import os
@@ -17,6 +18,10 @@ from app.identity import new_id
 INSERT = (
     "INSERT INTO bench_floor (id, source, external_id, body, channel, received_at, event_at, history, state) "
     "VALUES ($1, 'bench', $2, $3, $4, $5, $5, false, 'received')"
+)
+BARE_CLAIM = (
+    "UPDATE bench_queue SET state = 'leased', token = gen_random_uuid() WHERE id IN (SELECT id FROM bench_queue WHERE state = 'ready' "
+    "ORDER BY urgent_at, id LIMIT $1 FOR UPDATE SKIP LOCKED) RETURNING id, token"
 )
 
 
@@ -41,6 +46,13 @@ def create_app(url: str) -> FastAPI:
         async with app.state.pool.acquire() as connection:
             await connection.execute(INSERT, key, body["external_id"], raw, body.get("channel"), datetime.now(UTC))
         return {"id": str(key)}
+
+    @app.post("/claim")
+    async def claim(request: Request) -> dict[str, Any]:
+        body = json.loads(await request.body())
+        async with app.state.pool.acquire() as connection:
+            rows = await connection.fetch(BARE_CLAIM, body["limit"])
+        return {"items": [{"id": str(r["id"]), "lease_token": str(r["token"])} for r in rows]}
 
     return app
 

@@ -35,7 +35,7 @@ from app.privacy import Vault, load_keys
 from app.settings import Settings
 from app.triage import House, triage
 from bench import corpus
-from bench.floor import driver_url
+from bench.floor import BARE_CLAIM, driver_url
 from ml.synthetic import generate
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
@@ -154,12 +154,6 @@ async def bench_batch(house: House) -> dict[str, float]:
     return {"received": statistics.median(received), "triaged": statistics.median(triaged), "floor": statistics.median(floor)}
 
 
-BARE_CLAIM = (
-    "UPDATE bench_queue SET state = 'leased', token = gen_random_uuid() WHERE id IN (SELECT id FROM bench_queue WHERE state = 'ready' "
-    "ORDER BY urgent_at, id LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING id, token"
-)
-
-
 async def bench_claim(house: House, url: str) -> dict[str, float]:
     person = Principal("bench", True, frozenset({"mediator"}), ("42",), (), ())
     pool = await asyncpg.create_pool(driver_url(url), min_size=8, max_size=8)
@@ -179,7 +173,7 @@ async def bench_claim(house: House, url: str) -> dict[str, float]:
 
     async def bare() -> None:
         async with pool.acquire() as connection:
-            await connection.fetch(BARE_CLAIM)
+            await connection.fetch(BARE_CLAIM, 1)
 
     queues = {"t1": 0, "t2": 0, "t3": 0}
 

@@ -21,12 +21,13 @@ from app.triage import House
 _bearer = HTTPBearer(auto_error=False, description="An opaque token of `triage token issue`")
 
 
-def get_house(request: Request) -> House:
+# Asynchronous, though they await nothing: a plain function would be sent to a thread for every request.
+async def get_house(request: Request) -> House:
     house: House = request.app.state.house
     return house
 
 
-def get_identity(request: Request) -> Identity:
+async def get_identity(request: Request) -> Identity:
     identity: Identity = request.app.state.identity
     return identity
 

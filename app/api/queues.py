@@ -14,6 +14,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, Va
 from app import audit, correcting, dossier, queues, settling, similar, staff, work, working
 from app.api.common import PROBLEMS, Caller, InHouse, answer, lanes
 from app.api.complaints import field_errors, full_view, shown_kind
+from app.database import Connection
 from app.errors import Conflict, Invalid, NotFound
 from app.identity import Principal
 from app.intake import Clean
@@ -168,13 +169,14 @@ async def claim(
             rows = await work.claim(
                 connection, queue, principal, limit=wanted.limit, lease_seconds=wanted.lease_seconds, key=idempotency_key
             )  # fmt: skip
+            items = await _with_matters(house, connection, rows, principal)
         left = until - time.monotonic()
         if rows or left <= 0:
             break
         await asyncio.sleep(min(_LOOK_AGAIN_SECONDS, left))
         if await request.is_disconnected():  # nobody would get what is leased now
             break
-    return answer({"items": await _with_matters(house, rows, principal)})
+    return answer({"items": items})
 
 
 _LOOK_AGAIN_SECONDS = 0.5
@@ -186,12 +188,11 @@ def _wait_seconds(prefer: str | None) -> int:
     return min(int(found[1]), 30) if found else 0
 
 
-async def _with_matters(house: House, rows: Sequence[Any], principal: Principal) -> list[dict[str, Any]]:
+async def _with_matters(house: House, connection: Connection, rows: Sequence[Any], principal: Principal) -> list[dict[str, Any]]:
     if not rows:
         return []
     visible = lanes(principal)
-    async with house.database.connection() as connection:
-        found = await dossier.brief(connection, house.calendar, [r["matter_id"] for r in rows], visible, now=datetime.now(UTC))
+    found = await dossier.brief(connection, house.calendar, [r["matter_id"] for r in rows], visible, now=datetime.now(UTC))
     for matter in found.values():
         matter["kind"] = shown_kind(matter, visible)
     return [{**r, "matter": found.get(r["matter_id"])} for r in rows]
@@ -289,7 +290,7 @@ async def _claim_one(house: House, principal: Principal, item_id: uuid.UUID, giv
         if not rows:
             (found,) = await working.selectable(connection, [item_id], principal)
             raise Conflict(found["why"] or ("已由您办理" if found.get("mine") else "现在不能领取"))
-    return {"items": await _with_matters(house, rows, principal)}
+        return {"items": await _with_matters(house, connection, rows, principal)}
 
 
 async def _renew(house: House, principal: Principal, item_id: uuid.UUID, given: Renewal) -> dict[str, Any]:
