@@ -87,6 +87,7 @@ matter = Table(
     Index("ix_matter_event_at", "event_at", "id"),
     Index("ix_matter_uncompared", "id", postgresql_where=text("NOT compared")),
     Index("ix_matter_merchant_id_received_at", "merchant_id", "received_at"),
+    Index("ix_matter_pressed", "id", postgresql_where=text("closed_at IS NULL AND (urged > 0 OR supervised > 0)")),
     info=KEEP,
 )
 
