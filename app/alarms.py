@@ -72,7 +72,7 @@ FROM red WHERE NOT EXISTS (SELECT 1 FROM pulled p WHERE p.queue_id = red.queue_i
 GROUP BY 1, 2
 HAVING min(greatest(enqueued_at, date_trunc('day', due_at, 'Asia/Shanghai'))) <= $2
 """
-# Never claimed, and waiting for longer than the share $2 of the time it had when it came.
+# Never claimed, and waiting for longer than the share $2 of the time it had when it came. LIMIT: a look for each of them, not at all events.
 _WAITING = """
 WITH late AS MATERIALIZED (
   SELECT w.id, w.queue_id, w.district, w.due_at, w.enqueued_at FROM work_item w
@@ -80,7 +80,8 @@ WITH late AS MATERIALIZED (
     AND NOT EXISTS (SELECT 1 FROM lease l WHERE l.unit_id = w.unit_id)
 )
 SELECT queue_id, district, count(*) AS items, count(*) FILTER (WHERE due_at < $1) AS overdue, min(due_at) AS due_at, min(enqueued_at) AS enqueued_at
-FROM late WHERE NOT EXISTS (SELECT 1 FROM work_event e WHERE e.work_item_id = late.id AND e.token IS NOT NULL) GROUP BY 1, 2
+FROM late LEFT JOIN LATERAL (SELECT true AS claimed FROM work_event e WHERE e.work_item_id = late.id AND e.token IS NOT NULL LIMIT 1) e ON true
+WHERE e.claimed IS NULL GROUP BY 1, 2
 """
 _SEEN = """
 WITH seen AS (
@@ -121,7 +122,7 @@ async def alarms(
     """Of the caller's places, newest first. figures: items, overdue, the first due_at and enqueued_at among them, as last seen."""
     rows = await connection.fetch(
         f"SELECT {_COLUMNS} FROM queue_alarm a JOIN queue q ON q.id = a.queue_id "
-        "WHERE (NOT $1 OR a.closed_at IS NULL) AND EXISTS (SELECT 1 FROM unnest($2::text[]) j WHERE starts_with(a.district, j)) "
+        "WHERE (NOT $1 OR a.closed_at IS NULL) AND a.district ^@ ANY($2::text[]) "
         "AND ($3::timestamptz IS NULL OR (a.opened_at, a.id) < ($3, $4::uuid)) ORDER BY a.opened_at DESC, a.id DESC LIMIT $5",
         running, list(principal.jurisdictions), *(after or (None, None)), limit,
     )  # fmt: skip

@@ -67,9 +67,7 @@ async def view(connection: Connection, principal: Principal, *, district: str | 
 
 
 # Of an item or an event: in the view. $1: places, $2: queue or null.
-_IN_VIEW = (
-    "EXISTS (SELECT 1 FROM unnest($1::text[]) j WHERE starts_with({district}, j)) AND ($2::text IS NULL OR {queue} = $2::text)"
-)
+_IN_VIEW = "{district} ^@ ANY($1::text[]) AND ($2::text IS NULL OR {queue} = $2::text)"
 _OPEN_IN_VIEW = f"w.finished_at IS NULL AND {_IN_VIEW.format(district='w.district', queue='w.queue_id')}"
 
 # -- by place
@@ -85,9 +83,11 @@ FROM work_item w LEFT JOIN lease l ON l.unit_id = w.unit_id AND l.until > $3 WHE
 _SHORT = LITTLE_LEFT.format(now="$3", share="$5::float8")
 # Not due as soon as to be yellow for that, but with little left of a long term.
 _OF_LONG_TERMS = f"""
-SELECT w.queue_id, w.district, count(DISTINCT w.id) AS items
-FROM clock c JOIN work_item w ON w.matter_id = c.matter_id AND w.due_at = c.due_at
-WHERE c.stopped_at IS NULL AND c.paused_at IS NULL AND c.due_at >= $4 AND {_SHORT} AND {_OPEN_IN_VIEW} GROUP BY 1, 2
+WITH short AS MATERIALIZED (
+  SELECT DISTINCT matter_id, due_at FROM clock c WHERE stopped_at IS NULL AND paused_at IS NULL AND due_at >= $4 AND {_SHORT}
+)
+SELECT w.queue_id, w.district, count(*) AS items FROM short JOIN work_item w ON w.matter_id = short.matter_id AND w.due_at = short.due_at
+WHERE {_OPEN_IN_VIEW} GROUP BY 1, 2
 """
 _FLAGGED = f"""
 SELECT w.queue_id, w.district, count(*) AS flagged_escalated FROM work_item w
