@@ -274,9 +274,28 @@ def light(
     return "yellow" if calendar.working_days_between(today, last) <= calendar.terms.yellow_working_days else "green"
 
 
+# What `light` says of a running clock c, in SQL, for many at once: red where it is due before `limits`' first, yellow before its second or
+# where little of its term is left. {now}, {share}: parameters (the terms' yellow_share).
+LITTLE_LEFT = "c.due_at - {now} <= {share} * (c.due_at - c.started_at - make_interval(days => c.paused_days))"
+
+
+def limits(now: datetime, calendar: Calendar) -> tuple[datetime, datetime]:
+    """(red, yellow): what is due before the first is red; before the second, however long its term, yellow at least."""
+    today = local_day(now)
+    day, left = today, calendar.terms.yellow_working_days
+    while left >= calendar.is_working(day + _DAY):
+        day += _DAY
+        left -= calendar.is_working(day)
+    return start_of_day(today + _DAY), start_of_day(day + _DAY)
+
+
 def local_day(moment: datetime) -> date:
     """00:30 in Wuhan is yesterday in UTC."""
     return moment.astimezone(SHANGHAI).date()
+
+
+def start_of_day(day: date) -> datetime:
+    return datetime.combine(day, time(), SHANGHAI).astimezone(UTC)
 
 
 def end_of_day(day: date) -> datetime:

@@ -77,6 +77,14 @@ class Database:
                 await driver.execute(f"SET LOCAL statement_timeout = {int(timeout_seconds * 1000)}")
                 yield connection
 
+    @asynccontextmanager
+    async def snapshot(self, timeout_seconds: float = 15) -> AsyncIterator[Connection]:
+        """As `reading`, on the driver's connection; all its statements see one moment."""
+        async with self.connection() as driver, driver.transaction(isolation="repeatable_read", readonly=True):
+            # What it counts is sorted and joined in memory.
+            await driver.execute(f"SET LOCAL statement_timeout = {int(timeout_seconds * 1000)}; SET LOCAL work_mem = '64MB'")
+            yield driver
+
     async def ready(self) -> bool:
         try:
             async with asyncio.timeout(2), self.connection() as driver:

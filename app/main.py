@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 
 import asyncpg
 from fastapi import FastAPI, Request, Response
@@ -14,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app import alarms
 from app.api import (
     analysis,
     calendars,
@@ -32,6 +34,7 @@ from app.api import (
     queues,
     reconciliations,
     similar,
+    team,
 )  # fmt: skip
 from app.api.common import answer, problem
 from app.database import Database
@@ -74,6 +77,7 @@ def create_app(settings: Settings, database_url: str, *, when_ready: Callable[[]
     app.include_router(complaints.router)
     app.include_router(queues.router)
     app.include_router(contacts.router)
+    app.include_router(team.router)
     app.include_router(analysis.router)
     app.include_router(codes.router)
     app.include_router(corrections.router)
@@ -95,6 +99,11 @@ def create_app(settings: Settings, database_url: str, *, when_ready: Callable[[]
     unanswered = Gauge("triage_unacknowledged_emergencies", "Emergencies nobody took over yet", registry=registry)
     undelivered = Gauge("triage_deliveries", "Deliveries that wait or failed", ["state"], registry=registry)
     ready_items = Gauge("triage_ready_work_items", "Work items to be claimed", ["queue"], registry=registry)
+    starving = Gauge("triage_queue_alarms", "Open alarms of starving queues", ["queue"], registry=registry)
+    oldest_red = Gauge(
+        "triage_oldest_red_seconds", "Since the first open item that is due today or overdue was due; below 0: until it is", ["queue"],
+        registry=registry,
+    )  # fmt: skip
 
     @app.exception_handler(TriageError)
     async def known(request: Request, error: TriageError) -> Response:
@@ -140,6 +149,11 @@ def create_app(settings: Settings, database_url: str, *, when_ready: Callable[[]
                 undelivered.labels(state).set(await connection.fetchval("SELECT count(*) FROM delivery WHERE state = $1", state))
             for row in await connection.fetch("SELECT queue_id, count(*) AS n FROM ready GROUP BY 1"):
                 ready_items.labels(row["queue_id"]).set(row["n"])
+            open_alarms, ages = await alarms.gauges(connection, app.state.house.calendar, datetime.now(UTC))
+        for gauge, by_queue in ((starving, open_alarms), (oldest_red, ages)):
+            gauge.clear()  # a queue that is well again is not told any more
+            for queue, value in by_queue.items():
+                gauge.labels(queue).set(value)
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     return app

@@ -405,8 +405,12 @@ async def _note(
     detail: Mapping[str, Any],
     held: Held | None = None,
 ) -> None:
-    """held: of what ends or changes a lease, whose it was and since when: a claim itself writes no event."""
-    whose = {"holder": held.holder, "claimed_at": held.claimed_at.isoformat()} if held else {}
+    """held: of what ends or changes a lease, whose it was, since when, and where it was held: a claim itself writes no event."""
+    whose = (
+        {"holder": held.holder, "claimed_at": held.claimed_at.isoformat(), "from": held.queue_id, "place": held.district}
+        if held
+        else {}
+    )
     await connection.execute(
         "INSERT INTO work_event (work_item_id, act, actor, token, detail) SELECT i, $2, $3, $4, $5::jsonb FROM unnest($1::uuid[]) i",
         list(item_ids), act, actor, held.token if held else None, to_json({**whose, **detail}),
@@ -645,14 +649,23 @@ async def exclude(connection: Connection, matter_id: uuid.UUID, subject: str, ac
 
 
 async def assign(
-    connection: Connection, item_id: uuid.UUID, to: str, actor: str, reason: str, *, act: str = "assign"
+    connection: Connection,
+    item_id: uuid.UUID,
+    to: str,
+    actor: str,
+    reason: str,
+    *,
+    act: str = "assign",
+    had: tuple[str | None] | None = None,
 ) -> uuid.UUID:
     """The unit becomes that person's, whoever had it, for a day (KEPT): he finds it among his own and renews it. Conflict, Forbidden where
-    he may not have it. Gives the matter's id, which must be held."""
+    he may not have it. Gives the matter's id, which must be held. had: only from this person, (None,): only if it is nobody's; else Conflict."""
     matter_id = await matter_of(connection, item_id)
     found = await _stand(connection, matter_id)
     if found is None or found.finished:
         raise Conflict("its work is finished")
+    if had is not None and had[0] != (found.lease["holder"] if found.live else None):
+        raise Conflict("somebody else has it by now" if found.live else "nobody has it any more")
     await require_may_have(connection, found.unit_id, to)
     held = _held_by(found, matter_id, 0) if found.lease is not None else None
     items = await _open_items(connection, found.unit_id)
@@ -726,7 +739,7 @@ async def sweep(connection: Connection, limit: int = 500) -> int:
 
 _NOTE_SWEPT = """
 INSERT INTO work_event (work_item_id, act, actor, token, detail)
-SELECT w.id, l.act, 'worker', l.token, jsonb_build_object('holder', l.holder, 'claimed_at', l.claimed_at)
+SELECT w.id, l.act, 'worker', l.token, jsonb_build_object('holder', l.holder, 'claimed_at', l.claimed_at, 'from', w.queue_id, 'place', w.district)
 FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::text[]) AS l(unit_id, token, holder, claimed_at, act)
 JOIN work_item w ON w.unit_id = l.unit_id AND w.finished_at IS NULL
 """

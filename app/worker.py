@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 
 from app import (
+    alarms,
     audit,
     bursts,
     complainants,
@@ -40,10 +41,13 @@ log = logging.getLogger(__name__)
 async def run(house: House, *, stop: asyncio.Event) -> None:
     """Until stop is set. Any number may run; each step claims what it does, so a killed worker loses nothing."""
     tasks = (asyncio.create_task(house.keep_fresh()), asyncio.create_task(_deliver(house)))
-    hourly_at = 0.0
+    hourly_at = watched_at = 0.0
     while not stop.is_set():
         try:
             busy = await step(house)
+            if time.monotonic() >= watched_at:
+                watched_at = time.monotonic() + _AGAIN_SECONDS
+                await watch(house)
             if time.monotonic() >= hourly_at:
                 hourly_at = time.monotonic() + _AGAIN_SECONDS  # should it fail: it is too much work to try at every round
                 await hourly(house)
@@ -122,6 +126,13 @@ async def fold(house: House, *, limit: int = 50) -> int:
             except Exception as error:  # a letter that can't be read must not hold up the counts of all the others
                 log.warning("incident %s could not be told: %s", incident_id, type(error).__name__)
     return len(waiting) + len(grown)
+
+
+async def watch(house: House) -> None:
+    """Every minute: queues that starve."""
+    async with house.database.transaction() as connection:
+        if await connection.fetchval("SELECT pg_try_advisory_xact_lock(hashtext('alarms'))"):
+            await alarms.watch(connection, house.calendar, datetime.now(UTC))
 
 
 async def hourly(house: House) -> None:

@@ -10,14 +10,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from app import acts, audit, cases, deliveries, effects, law, queues, rerouting, settling, staff, work
+from app import acts, audit, cases, deliveries, effects, identity, law, queues, rerouting, settling, staff, team, work
 from app.database import Connection
 from app.effects import Signed
-from app.errors import Forbidden, Invalid, LeaseLost, NotFound, TriageError
+from app.errors import Conflict, Forbidden, Invalid, LeaseLost, NotFound, TriageError
 from app.identity import Principal
+from app.team import Movable, View
 from app.triage import House
 
 MAX_BULK = 200
+MAX_COLLEAGUES = 50
 
 
 async def release(house: House, item_id: uuid.UUID, token: uuid.UUID, principal: Principal) -> uuid.UUID:
@@ -138,8 +140,10 @@ async def recuse(
     return uuid.UUID(str(matter["id"]))
 
 
-async def assign(house: House, item_id: uuid.UUID, principal: Principal, *, to: str | None, reason: str) -> uuid.UUID:
-    """A supervisor gives the work to a person, or (to None) takes it back to the queue."""
+async def assign(
+    house: House, item_id: uuid.UUID, principal: Principal, *, to: str | None, reason: str, had: tuple[str | None] | None = None
+) -> uuid.UUID:  # fmt: skip
+    """A supervisor gives the work to a person, or (to None) takes it back to the queue. had: as work.assign."""
     principal.require("supervisor")
     principal.require_person()
     async with house.database.transaction() as connection:
@@ -147,10 +151,89 @@ async def assign(house: House, item_id: uuid.UUID, principal: Principal, *, to: 
         if to is None:
             await work.recall(connection, item_id, principal.subject, reason)
         else:
-            await work.assign(connection, item_id, to, principal.subject, reason)
+            await work.assign(connection, item_id, to, principal.subject, reason, had=had)
         act = "recall" if to is None else "assign"
         await audit.record(connection, principal.subject, act, "matter", [matter["id"]], purpose=to or "", lane=matter["lane"])
     return uuid.UUID(str(matter["id"]))
+
+
+async def rebalance(
+    house: House,
+    principal: Principal,
+    seen: View,
+    *,
+    holder: str | None,
+    to: Sequence[str],
+    limit: int,
+    reason: str,
+    dry_run: bool,
+) -> dict[str, Any]:
+    """Spreads the units of a person (None: those nobody has) over colleagues, each to whoever of those who may have it has fewest items by
+    then; a holder who is named among them keeps his part. Each in a transaction of its own; what another was quicker with is refused.
+
+    Gives {items: [{id, items, from, to, status, ...}], colleagues: [{subject, before, after, why}]}; why: he gets nothing.
+    """
+    principal.require("supervisor")
+    principal.require_person()
+    if len(set(to)) != len(to):
+        raise Invalid.field("to", "names a person twice")
+    async with house.database.connection() as connection:
+        units = await team.movable(connection, seen, holder, MAX_BULK)
+        before = dict(await team.loads(connection, to))
+        absent = {subject: why for subject in to if (why := await _gets_nothing(connection, subject)) is not None}
+        after = dict(before)
+        mine = holder if holder in after else None
+        if mine:
+            after[mine] -= sum(len(u.items) for u in units)
+        plan: list[tuple[Movable, str | None]] = []
+        for unit in units:
+            if len(plan) == limit:
+                receiver = mine
+            else:
+                receiver = await _receiver(connection, unit, [s for s in to if s not in absent], after)
+                if receiver is None or receiver != unit.holder:
+                    plan.append((unit, receiver))
+            if (stays := receiver or mine) is not None:
+                after[stays] += len(unit.items)
+    told: list[dict[str, Any]] = []
+    for unit, receiver in plan:
+        shown: dict[str, Any] = {"id": unit.item_id, "items": unit.items, "from": unit.holder, "to": receiver}
+        if receiver is None:
+            told.append({**shown, "status": 409, "detail": "被指定的人都不能办理本件（权限、辖区、回避或者请假）"})
+        elif dry_run:
+            told.append({**shown, "status": 200})
+        else:
+            try:
+                await assign(house, unit.item_id, principal, to=receiver, reason=reason, had=(unit.holder,))
+                told.append({**shown, "status": 200})
+            except TriageError as error:
+                after[receiver] -= len(unit.items)
+                told.append({**shown, "status": error.status, "detail": error.detail})
+    return {
+        "items": told,
+        "colleagues": [{"subject": s, "before": before[s], "after": after[s], "why": absent.get(s)} for s in to],
+        "done": sum(t["status"] < 400 for t in told), "refused": sum(t["status"] >= 400 for t in told),
+    }  # fmt: skip
+
+
+async def _gets_nothing(connection: Connection, subject: str) -> str | None:
+    """Why a person is given no work at all now."""
+    if await identity.find_person(connection, subject) is None:
+        return "没有这个人，或者其令牌已失效"
+    return "正在请假" if await staff.away(connection, subject) is not None else None
+
+
+async def _receiver(connection: Connection, unit: Movable, colleagues: Sequence[str], loads: Mapping[str, int]) -> str | None:
+    """Whoever has fewest items of those who may have the unit."""
+    for subject in sorted(colleagues, key=lambda s: (loads[s], s != unit.holder, s)):
+        if subject == unit.holder:
+            return subject
+        try:
+            await work.require_may_have(connection, unit.unit_id, subject)
+            return subject
+        except (Conflict, Invalid):
+            continue
+    return None
 
 
 async def _his(connection: Connection, matter_id: uuid.UUID, principal: Principal) -> Any:

@@ -94,6 +94,7 @@ matter = Table(
     Index("ix_matter_settled_product", "product_token", "closed_at", postgresql_where=_SETTLED),
     Index("ix_matter_settled_class", "goods", "problem", "closed_at", postgresql_where=_SETTLED),
     Index("ix_matter_settled_issue", text("(issues[1])"), "closed_at", postgresql_where=_SETTLED),
+    Index("ix_matter_pressed", "id", postgresql_where=text("closed_at IS NULL AND (urged > 0 OR supervised > 0)")),
     info=KEEP,
 )
 

@@ -58,6 +58,15 @@ work_item = Table(
     Column("flags", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     instant("enqueued_at", now=True),
     instant("finished_at", nullable=True),
+    # What is open, by its term: the team view and its lists are answered from this index alone.
+    Index(
+        "ix_work_item_open",
+        "due_at",
+        "id",
+        postgresql_include=["queue_id", "district", "unit_id", "enqueued_at"],
+        postgresql_where=text("finished_at IS NULL"),
+    ),
+    Index("ix_work_item_flagged", "id", postgresql_where=text("finished_at IS NULL AND flags <> '{}'")),
     info=KEEP,
 )
 
@@ -107,7 +116,7 @@ work_event = Table(
     Column("actor", Text, nullable=False),
     Column("token", Uuid),
     document("detail"),
-    instant("at", now=True),
+    instant("at", now=True, index=True),
     info=APPEND,
 )
 
@@ -139,5 +148,28 @@ absence = Table(
     CheckConstraint("until_at > from_at", name="span"),
     CheckConstraint("deputy <> subject", name="deputy"),
     Index("ix_absence_running", "subject", "until_at", postgresql_where=text("ended_at IS NULL")),
+    info=KEEP,
+)
+
+# A queue's part in a district that starves: opened once, closed when it is over.
+queue_alarm = Table(
+    "queue_alarm",
+    metadata,
+    uid(),
+    Column("queue_id", Text, ForeignKey("queue.id"), nullable=False),
+    Column("district", Text, nullable=False),
+    # unclaimed: something red and nobody pulls; waiting: something waited too long for its term.
+    Column("kind", Text, nullable=False),
+    # Counts and times as last seen.
+    document("figures"),
+    instant("opened_at"),
+    instant("last_seen_at"),
+    instant("closed_at", nullable=True),
+    Column("acknowledged_by", Text),
+    instant("acknowledged_at", nullable=True),
+    Column("note", Text),
+    CheckConstraint("kind IN ('unclaimed', 'waiting')", name="kind"),
+    Index("uq_queue_alarm_open", "queue_id", "district", "kind", unique=True, postgresql_where=text("closed_at IS NULL")),
+    Index("ix_queue_alarm_opened_at", "opened_at", "id"),
     info=KEEP,
 )
