@@ -58,7 +58,7 @@ work_item = Table(
     Column("flags", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     instant("enqueued_at", now=True),
     instant("finished_at", nullable=True),
-    # What is open, by its term: the team view and its lists are answered from this index alone.
+    # What is open, by its term, with what the team view and its lists ask beside it.
     Index(
         "ix_work_item_open",
         "due_at",
