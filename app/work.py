@@ -70,14 +70,23 @@ async def enqueue(connection: Connection, items: Sequence[Mapping[str, Any]]) ->
 _AVAILABLE = f"NOT $3 = ANY(r.excluded) AND NOT EXISTS ({staff.AWAY.format(subject='$3')})"
 _MAY = queues.MAY_PULL.format(roles="$6::text[]", skills="$7::text[]", reports="$8::boolean")
 # By the statement's own time, which unlike the clock bounds the scan: without anything near its end it ends at once.
-_LAST = "AND r.priority = 0 AND r.urgent_at <= statement_timestamp() + $11::interval"
-# Of one queue, whole or of one district: what the pull index says, in its order. $9: prefixes, or the district.
+_LAST = "AND r.priority = 0 AND r.urgent_at <= statement_timestamp() + $9::interval"
+# Of one queue, whole or of one district: what the pull index says, in its order. $2: prefixes, or the district.
 _STRAIGHT = """
 SELECT r.unit_id FROM ready r WHERE r.queue_id = $1 AND {where} AND {available} AND (SELECT true FROM queue q WHERE q.id = $1 AND {may}) {last}
 ORDER BY r.urgent_at, r.unit_id LIMIT {limit} FOR UPDATE SKIP LOCKED
 """
-_WHOLE = "EXISTS (SELECT 1 FROM unnest($9::text[]) j WHERE starts_with(r.district, j))"
-_ONE = "r.district = ($9::text[])[1]"
+_WHOLE = "EXISTS (SELECT 1 FROM unnest($2::text[]) j WHERE starts_with(r.district, j))"
+_ONE = "r.district = ($2::text[])[1]"
+# The same where a person's places lie among others: the first of the queue are looked through, which is enough where he has his share of them.
+_NEAR = """
+SELECT r.unit_id FROM ready r JOIN (
+  SELECT r.unit_id FROM (
+    SELECT r.unit_id, r.urgent_at, r.district FROM ready r WHERE r.queue_id = $1 {last} ORDER BY r.urgent_at, r.unit_id LIMIT {limit} * 20 + 80
+  ) r WHERE {where} ORDER BY r.urgent_at, r.unit_id LIMIT {limit} + 8
+) h ON h.unit_id = r.unit_id WHERE {available} AND (SELECT true FROM queue q WHERE q.id = $1 AND {may})
+ORDER BY r.urgent_at, r.unit_id LIMIT {limit} FOR UPDATE OF r SKIP LOCKED
+"""
 # Of several queues or places: the head of each, merged. A few more are looked at than wanted, for others may be quicker.
 _HEADS = """
 SELECT r.unit_id FROM ready r JOIN (
@@ -92,7 +101,7 @@ _MINE = "(SELECT q.id AS queue_id FROM queue q WHERE ($1::text IS NULL OR q.id =
 _DISTRICTS = """
 (WITH RECURSIVE found AS (
   SELECT s.queue_id, p, (SELECT min(r.district) FROM ready r WHERE r.queue_id = s.queue_id AND r.district >= p AND r.district <= p || '999999') AS district
-  FROM {mine} s, unnest($9::text[]) p
+  FROM {mine} s, unnest($2::text[]) p
   UNION ALL
   SELECT f.queue_id, f.p, (SELECT min(r.district) FROM ready r WHERE r.queue_id = f.queue_id AND r.district > f.district AND r.district <= f.p || '999999')
   FROM found f WHERE f.district IS NOT NULL
@@ -111,25 +120,25 @@ ORDER BY taken.urgent_at, taken.unit_id, w.urgent_at, w.id
 """
 
 
-@lru_cache(maxsize=16)
-def _claim_statement(form: str, kept: bool) -> str:
-    """form: whole, one (of one queue, straight), heads_whole, heads. kept: a share ($10) is for the last call."""
+@lru_cache(maxsize=1000)
+def _claim_statement(form: str, limit: int, share: int) -> str:
+    """form: whole, one (of one queue, straight), near, heads_whole, heads. share: how many of the limit are for the last call. Both are written
+    out: a limit that the planner does not know makes it plan for a tenth of the table, anew at every claim."""
     mine = _MINE.format(may=_MAY)
-    lines, where = {
-        "whole": (None, _WHOLE), "one": (None, _ONE), "heads_whole": (mine, _WHOLE),
-        "heads": (_DISTRICTS.format(mine=mine), "r.district = l.district"),
+    template, lines, where = {
+        "whole": (_STRAIGHT, None, _WHOLE), "one": (_STRAIGHT, None, _ONE), "near": (_NEAR, None, _WHOLE), "heads_whole": (_HEADS, mine, _WHOLE),
+        "heads": (_HEADS, _DISTRICTS.format(mine=mine), "r.district = l.district"),
     }[form]  # fmt: skip
 
-    def pick(limit: str, last: str) -> str:
-        template = _STRAIGHT if lines is None else _HEADS
-        return template.format(lines=lines, where=where, available=_AVAILABLE, may=_MAY, last=last, limit=limit)
+    def pick(count: int, last: str) -> str:
+        return template.format(lines=lines, where=where, available=_AVAILABLE, may=_MAY, last=last, limit=count)
 
-    if not kept:
-        return f"WITH picked AS ({pick('$2::int', '')}){_TAKEN}"
+    if not share:
+        return f"WITH picked AS ({pick(limit, '')}){_TAKEN}"
     beside = "AND r.unit_id NOT IN (SELECT unit_id FROM last)"
     return (
-        f"WITH last AS ({pick('$10::int', _LAST)}), main AS ({pick('($2::int - (SELECT count(*) FROM last)::int)', beside)}), "
-        f"picked AS (SELECT unit_id FROM last UNION ALL SELECT unit_id FROM main){_TAKEN}"
+        f"WITH last AS ({pick(share, _LAST)}), main AS ({pick(limit, beside)}), picked AS (SELECT unit_id FROM last UNION ALL "
+        f"(SELECT unit_id FROM main LIMIT {limit} - (SELECT count(*) FROM last))){_TAKEN}"
     )
 
 
@@ -149,23 +158,31 @@ async def claim(
     if not 1 <= limit <= MAX_CLAIM:
         raise Invalid.field("limit", f"must be from 1 to {MAX_CLAIM}")
     places = queues.within(principal, district)
-    if key is not None and (rows := await _claimed_before(connection, principal, key)):
-        return rows
+    if key is not None and (before := await _claimed_before(connection, principal, key)):
+        return before
     every = name == queues.ANY
     if any(len(p) < 4 for p in places):
-        form = "heads_whole" if every else "whole"
+        forms = ["heads_whole" if every else "whole"]
+    elif every:
+        forms = ["heads"]
     else:
-        form = "one" if len(places) == 1 and len(places[0]) == 6 and not every else "heads"
-    share = limit // LAST_SHARE + (random.random() * LAST_SHARE < limit % LAST_SHARE)  # noqa: S311 - a turn, not a secret
-    rows = await connection.fetch(
-        _claim_statement(form, share > 0), None if every else name, limit, principal.subject, float(lease_seconds), key,
-        *queues.rights(principal), list(places), *((share, last_call) if share else ()),
-    )  # fmt: skip
+        forms = ["one"] if len(places) == 1 and len(places[0]) == 6 else ["near", "heads"]
+    rows: list[Any] = []
+    wanted = limit
+    for form in forms:
+        share = wanted // LAST_SHARE + (random.random() * LAST_SHARE < wanted % LAST_SHARE)  # noqa: S311 - a turn, not a secret
+        rows += await connection.fetch(
+            _claim_statement(form, wanted, share), None if every else name, list(places), principal.subject, float(lease_seconds), key,
+            *queues.rights(principal), *((last_call,) if share else ()),
+        )  # fmt: skip
+        wanted = limit - len({r["unit_id"] for r in rows})
+        if not wanted:
+            break
     if not rows:
         if not every:
             await queues.require(connection, name, principal)
         await _require_present(connection, principal.subject)
-    return list(rows)
+    return rows
 
 
 async def claim_these(
@@ -177,12 +194,11 @@ async def claim_these(
         await connection.fetch(
             _THESE,
             list(item_ids),
-            MAX_CLAIM,
+            list(principal.jurisdictions),
             principal.subject,
             float(lease_seconds),
             key,
             *queues.rights(principal),
-            list(principal.jurisdictions),
         )
     )
 
@@ -191,7 +207,7 @@ _THESE = f"""
 WITH picked AS (
   SELECT r.unit_id FROM ready r JOIN queue q ON q.id = r.queue_id
   WHERE r.unit_id IN (SELECT unit_id FROM work_item WHERE id = ANY($1) AND finished_at IS NULL) AND {_AVAILABLE} AND {_WHOLE} AND {_MAY}
-  LIMIT $2 FOR UPDATE OF r SKIP LOCKED
+  LIMIT {MAX_CLAIM} FOR UPDATE OF r SKIP LOCKED
 ){_TAKEN}"""
 
 
