@@ -118,6 +118,7 @@ def under_fire(
     assert service.process.returncode == 0
 
 
+@pytest.mark.slow
 def test_killed_pullers_and_servers_finish_each_item_once(data: Path) -> None:  # noqa: F811
     under_fire(data, count=300, people=5, kills=["web", "backend"], every=1.5, forgetful=0, seconds=90)
 

@@ -125,7 +125,9 @@ async def test_loading_again_updates_by_code_else_by_name_and_city(house: House,
         assert (row["city"], row["industry"], row["chain"]) == ("武汉", "餐饮业", True)  # what is not said stays
         assert await connection.fetchval("SELECT count(*) FROM merchant_name WHERE merchant_id = $1", row["id"]) == 5
         assert await connection.fetchval("SELECT count(*) FROM merchant_shop WHERE merchant_id = $1", row["id"]) == 4
-        assert await connection.fetchval("SELECT valid_to < current_date FROM odr_enterprise WHERE uscc = $1", code(1))
+        assert await connection.fetchval(
+            "SELECT valid_to < (now() AT TIME ZONE 'Asia/Shanghai')::date FROM odr_enterprise WHERE uscc = $1", code(1)
+        )
         assert (await registered(connection, 3))["name"] == "襄阳市百惠康大药房"
         assert await connection.fetchval("SELECT count(*) FROM merchant") == 4
 
@@ -203,7 +205,9 @@ async def test_json_lines_and_english_headers(house: House, tmp_path: Path) -> N
         assert (await registered(connection))["chain"] is False
         assert (await registered(connection, 2))["chain"] is True
         assert await connection.fetchval("SELECT kind FROM merchant_name WHERE name = '鼎鲜坊生鲜'") == "alias"
-        assert await connection.fetchval("SELECT valid_from = current_date FROM odr_enterprise WHERE uscc = $1", code(2))
+        assert await connection.fetchval(
+            "SELECT valid_from = (now() AT TIME ZONE 'Asia/Shanghai')::date FROM odr_enterprise WHERE uscc = $1", code(2)
+        )
 
 
 SPOILT = "11月20日在该店就餐吃出蟑螂，要求退款368元。"

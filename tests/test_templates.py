@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from app import templates
+from app.calendar import local_day
 from app.cli import app as cli
 from app.database import Connection
 from app.drawing import BLANK, FORMS, ORDINALS, Form, check, draw, fill, grounds
@@ -19,7 +20,7 @@ from app.templates import Templates, shipped_templates
 from app.triage import House
 from tests.conftest import KEYS, Client
 
-TODAY = date.today()  # noqa: DTZ011 - the database's own today is compared
+TODAY = local_day(datetime.now(UTC))
 HOSTILE = "<script>alert('1')</script>\"><img src=x onerror=y>{{ 7*7 }}{% raw %}<!--fill:year-->\u202e\x07&amp;</title></style>"
 # Words of the official forms, each on its own form.
 WORDING = {
