@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from app import contacts, identity, importing, incidents, intake, proofs, settling, work, worker
+from app import contacts, identity, importing, incidents, intake, proofs, settling, work, worker, working
 from app.calendar import local_day
 from app.embedded import read_secret, write_secret
 from app.identity import Principal
@@ -74,8 +74,14 @@ async def _settle(house: House, seed: int, progress: Progress) -> None:
             for item in items:
                 async with house.database.connection() as connection:
                     row = await connection.fetchrow(
-                        "SELECT lane, received_at, amount_fen, track FROM matter WHERE id = $1", item["matter_id"]
+                        "SELECT lane, state, received_at, amount_fen, track FROM matter WHERE id = $1", item["matter_id"]
                     )
+                if (row["lane"], row["state"]) == (
+                    "report",
+                    "registered",
+                ):  # reported before: whether it is handled anew is asked first
+                    await working.release(house, item["id"], item["lease_token"], mediator)
+                    continue
                 outcome = _outcome(chance, row["lane"], row["track"])
                 at = min(row["received_at"] + timedelta(days=chance.uniform(0.5, 6.5)), now)
                 if outcome == "refused":

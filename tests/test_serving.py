@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import psutil
 import pytest
 
 from app.embedded import EmbeddedPostgres
-from tests.conftest import complaint
+from tests.conftest import complaint, in_memory
 
 
 class Service:
@@ -67,12 +68,14 @@ def wait_for(condition: object, seconds: float) -> None:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path / "data"
+    folder = in_memory() or tmp_path
+    yield folder / "data"
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if str(tmp_path) in " ".join(process.cmdline()):
+            if str(folder) in " ".join(process.cmdline()):
                 process.kill()
-    EmbeddedPostgres(tmp_path / "data").remove()
+    EmbeddedPostgres(folder / "data").remove()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 async def post_under_fire(service: Service, token: str, count: int, kills: int) -> list[str]:
