@@ -741,7 +741,7 @@ async def brief(
             ],
             "clocks": [_running(calendar, now, *clock) for clock in r["running"] or ()],
             "reasons": [
-                {"text": one["text"], "legal_basis": one["legal_basis"]}
+                {"text": one["text"], "legal_basis": one.get("legal_basis")}
                 for one in known_reasons(r["reasons"] or (), r["lane"], lanes)
             ],
             "incident_people": r["people"], "earlier_complaints": r["complaints"],

@@ -78,15 +78,6 @@ ORDER BY r.urgent_at, r.unit_id LIMIT {limit} FOR UPDATE SKIP LOCKED
 """
 _WHOLE = "EXISTS (SELECT 1 FROM unnest($2::text[]) j WHERE starts_with(r.district, j))"
 _ONE = "r.district = ($2::text[])[1]"
-# The same where a person's places lie among others: the first of the queue are looked through, which is enough where he has his share of them.
-_NEAR = """
-SELECT r.unit_id FROM ready r JOIN (
-  SELECT r.unit_id FROM (
-    SELECT r.unit_id, r.urgent_at, r.district FROM ready r WHERE r.queue_id = $1 {last} ORDER BY r.urgent_at, r.unit_id LIMIT {limit} * 20 + 80
-  ) r WHERE {where} ORDER BY r.urgent_at, r.unit_id LIMIT {limit} + 8
-) h ON h.unit_id = r.unit_id WHERE {available} AND (SELECT true FROM queue q WHERE q.id = $1 AND {may})
-ORDER BY r.urgent_at, r.unit_id LIMIT {limit} FOR UPDATE OF r SKIP LOCKED
-"""
 # Of several queues or places: the head of each, merged. A few more are looked at than wanted, for others may be quicker.
 _HEADS = """
 SELECT r.unit_id FROM ready r JOIN (
@@ -122,11 +113,11 @@ ORDER BY taken.urgent_at, taken.unit_id, w.urgent_at, w.id
 
 @lru_cache(maxsize=1000)
 def _claim_statement(form: str, limit: int, share: int) -> str:
-    """form: whole, one (of one queue, straight), near, heads_whole, heads. share: how many of the limit are for the last call. Both are written
+    """form: whole, one (of one queue, straight), heads_whole, heads. share: how many of the limit are for the last call. Both are written
     out: a limit that the planner does not know makes it plan for a tenth of the table, anew at every claim."""
     mine = _MINE.format(may=_MAY)
     template, lines, where = {
-        "whole": (_STRAIGHT, None, _WHOLE), "one": (_STRAIGHT, None, _ONE), "near": (_NEAR, None, _WHOLE), "heads_whole": (_HEADS, mine, _WHOLE),
+        "whole": (_STRAIGHT, None, _WHOLE), "one": (_STRAIGHT, None, _ONE), "heads_whole": (_HEADS, mine, _WHOLE),
         "heads": (_HEADS, _DISTRICTS.format(mine=mine), "r.district = l.district"),
     }[form]  # fmt: skip
 
@@ -162,27 +153,19 @@ async def claim(
         return before
     every = name == queues.ANY
     if any(len(p) < 4 for p in places):
-        forms = ["heads_whole" if every else "whole"]
-    elif every:
-        forms = ["heads"]
+        form = "heads_whole" if every else "whole"
     else:
-        forms = ["one"] if len(places) == 1 and len(places[0]) == 6 else ["near", "heads"]
-    rows: list[Any] = []
-    wanted = limit
-    for form in forms:
-        share = wanted // LAST_SHARE + (random.random() * LAST_SHARE < wanted % LAST_SHARE)  # noqa: S311 - a turn, not a secret
-        rows += await connection.fetch(
-            _claim_statement(form, wanted, share), None if every else name, list(places), principal.subject, float(lease_seconds), key,
-            *queues.rights(principal), *((last_call,) if share else ()),
-        )  # fmt: skip
-        wanted = limit - len({r["unit_id"] for r in rows})
-        if not wanted:
-            break
+        form = "one" if len(places) == 1 and len(places[0]) == 6 and not every else "heads"
+    share = limit // LAST_SHARE + (random.random() * LAST_SHARE < limit % LAST_SHARE)  # noqa: S311 - a turn, not a secret
+    rows = await connection.fetch(
+        _claim_statement(form, limit, share), None if every else name, list(places), principal.subject, float(lease_seconds), key,
+        *queues.rights(principal), *((last_call,) if share else ()),
+    )  # fmt: skip
     if not rows:
         if not every:
             await queues.require(connection, name, principal)
         await _require_present(connection, principal.subject)
-    return rows
+    return list(rows)
 
 
 async def claim_these(

@@ -56,7 +56,7 @@ SELECT matter_id, letter_id, 1, 'complaint', 'complaint', 1, 'bench', 'app', '{{
   district, '0101', '0203', now(), now(), false, 'pending_acceptance', 'bureau', now(), queue_id FROM stage;
 INSERT INTO decision (id, matter_id, kind, decided_at, actor, track, rule, reasons, facts, evidence, sign, policy_hash, law, parameters)
 SELECT uuidv7(), matter_id, 'initial', now(), 'policy', queue_id, 'ordinary',
-  '[{{"rule": "ordinary", "text": "普通消费争议，由市场监管部门调解", "facts": ["harm", "amount_fen", "incident_people"]}}, {{"rule": "amount", "text": "争议金额在一千元以下，可以在线和解", "facts": ["amount_fen", "odr_live"]}}]',
+  '[{{"rule": "ordinary", "text": "普通消费争议，由市场监管部门调解", "legal_basis": "《市场监督管理投诉举报处理办法》第十八条", "facts": ["harm", "amount_fen", "incident_people"]}}, {{"rule": "amount", "text": "争议金额在一千元以下，可以在线和解", "facts": ["amount_fen", "odr_live"]}}]',
   '{{}}', '{{}}', 'approve', repeat('0', 64), '2026', '{{}}' FROM stage;
 INSERT INTO work_item (id, matter_id, unit_id, queue_id, district, priority, due_at, urgent_at)
 SELECT id, matter_id, id, queue_id, district, priority, due_at, due_at - priority * interval '12 hours' FROM stage;
