@@ -26,7 +26,7 @@ LEASE_SECONDS = (30, 8 * 3600)
 # How far each step of priority moves an item forward. Bounded, so the least urgent item overtakes by waiting.
 PRIORITY_STEP = timedelta(hours=12)
 MAX_PRIORITY = 6
-# A quarter of what is claimed is kept for the least urgent items whose term ends within these days: however many urgent ones arrive, they
+# Every fourth claim, by lot, is kept for the least urgent items whose term ends within these days: however many urgent ones arrive, they
 # don't wait it out. Days enough to make good what came in a crowd or before a long holiday (bench/starving.py).
 LAST_SHARE = 4
 LAST_CALL = timedelta(days=7)
@@ -156,7 +156,7 @@ async def claim(
         form = "heads_whole" if every else "whole"
     else:
         form = "one" if len(places) == 1 and len(places[0]) == 6 and not every else "heads"
-    share = limit // LAST_SHARE + (random.random() * LAST_SHARE < limit % LAST_SHARE)  # noqa: S311 - a turn, not a secret
+    share = limit if random.random() * LAST_SHARE < 1 else 0  # noqa: S311 - a turn, not a secret
     rows = await connection.fetch(
         _claim_statement(form, limit, share), None if every else name, list(places), principal.subject, float(lease_seconds), key,
         *queues.rights(principal), *((last_call,) if share else ()),

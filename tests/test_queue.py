@@ -2,6 +2,7 @@
 joint matters whole, most urgent first, nobody starves, whoever may not have it does not get it."""
 
 import asyncio
+import random
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
@@ -339,11 +340,15 @@ async def test_the_most_urgent_comes_first_and_waiting_makes_urgent(house: House
                 await work.release(connection, row["id"], row["lease_token"], one)
 
 
-async def test_a_share_is_kept_for_the_least_urgent_whose_term_ends(house: House) -> None:
+async def test_a_share_is_kept_for_the_least_urgent_whose_term_ends(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     async with house.database.connection() as connection:
         urgent = await enqueue(connection, 20, priority=6, due=timedelta(days=-10))
         (plain,) = await enqueue(connection, 1, priority=0, due=timedelta(days=2))
         (calm,) = await enqueue(connection, 1, priority=0, due=timedelta(days=9))
+        monkeypatch.setattr(random, "random", lambda: 0.9)
+        (first,) = await work.claim(connection, "t1", PEOPLE[0], limit=1, lease_seconds=60)
+        assert first["matter_id"] == urgent.pop(0)
+        monkeypatch.setattr(random, "random", lambda: 0.1)
         rows = await work.claim(connection, "t1", PEOPLE[0], limit=4, lease_seconds=60)
         got = [r["matter_id"] for r in rows]
         assert plain in got
