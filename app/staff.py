@@ -11,7 +11,9 @@ from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.identity import Principal, new_id
 
 _LONGEST = timedelta(days=400)
-AWAY = "SELECT 1 FROM absence a WHERE a.subject = {subject} AND a.ended_at IS NULL AND clock_timestamp() BETWEEN a.from_at AND a.until_at"
+# Whether an absence a runs now; and whether a person is away, for `format`, which is given the SQL of the subject.
+RUNS = "a.ended_at IS NULL AND clock_timestamp() BETWEEN a.from_at AND a.until_at"
+AWAY = f"SELECT 1 FROM absence a WHERE a.subject = {{subject}} AND {RUNS}"
 
 
 async def leave(
@@ -70,7 +72,7 @@ async def absences(connection: Connection, principal: Principal) -> list[Any]:
 async def away(connection: Connection, subject: str) -> Any:
     """The absence that runs now, or None."""
     return await connection.fetchrow(
-        "SELECT * FROM absence WHERE subject = $1 AND ended_at IS NULL AND clock_timestamp() BETWEEN from_at AND until_at ORDER BY until_at DESC LIMIT 1",
+        f"SELECT * FROM absence a WHERE a.subject = $1 AND {RUNS} ORDER BY a.until_at DESC LIMIT 1",
         subject,
     )
 
@@ -85,10 +87,9 @@ async def recuse(connection: Connection, matter_id: uuid.UUID, subject: str, *, 
     )  # fmt: skip
 
 
-async def recused(connection: Connection, matter_ids: Sequence[uuid.UUID], subject: str) -> bool:
-    """Whether the person may not work on one of them."""
-    return bool(
-        await connection.fetchval(
-            "SELECT true FROM recusal WHERE matter_id = ANY($1) AND subject = $2 LIMIT 1", list(matter_ids), subject
-        )
+async def recused(connection: Connection, matter_ids: Sequence[uuid.UUID], subject: str) -> set[uuid.UUID]:
+    """Those of them the person may not work on."""
+    rows = await connection.fetch(
+        "SELECT matter_id FROM recusal WHERE matter_id = ANY($1) AND subject = $2", list(matter_ids), subject
     )
+    return {r["matter_id"] for r in rows}

@@ -98,14 +98,16 @@ _DISTRICTS = """
   FROM found f WHERE f.district IS NOT NULL
 ) SELECT queue_id, district FROM found WHERE district IS NOT NULL)
 """
-_TAKEN = """
+# Of an item that was claimed.
+_CLAIMED = "w.id, w.matter_id, w.unit_id, w.queue_id, w.district, w.priority, w.due_at, w.flags"
+_TAKEN = f"""
 , taken AS (
   DELETE FROM ready r USING picked WHERE r.unit_id = picked.unit_id RETURNING r.unit_id, r.urgent_at
 ), leased AS (
   INSERT INTO lease (unit_id, token, holder, until, request_key)
   SELECT unit_id, gen_random_uuid(), $3, clock_timestamp() + make_interval(secs => $4), $5 FROM taken RETURNING unit_id, token, until
 )
-SELECT w.id, w.matter_id, w.unit_id, w.queue_id, w.district, w.priority, w.due_at, w.flags, leased.token AS lease_token, leased.until AS lease_until
+SELECT {_CLAIMED}, leased.token AS lease_token, leased.until AS lease_until
 FROM taken JOIN leased ON leased.unit_id = taken.unit_id JOIN work_item w ON w.unit_id = taken.unit_id AND w.finished_at IS NULL
 ORDER BY taken.urgent_at, taken.unit_id, w.urgent_at, w.id
 """
@@ -169,7 +171,7 @@ async def claim(
 
 
 async def claim_these(
-    connection: Connection, item_ids: Sequence[uuid.UUID], principal: Principal, *, lease_seconds: int, key: str | None = None
+    connection: Connection, item_ids: Sequence[uuid.UUID], principal: Principal, *, lease_seconds: int
 ) -> list[Any]:
     """Leases chosen items' units, as far as they are ready and the person may pull them: of what he got nothing is said why."""
     _check_seconds(lease_seconds)
@@ -180,7 +182,7 @@ async def claim_these(
             list(principal.jurisdictions),
             principal.subject,
             float(lease_seconds),
-            key,
+            None,
             *queues.rights(principal),
         )
     )
@@ -199,7 +201,7 @@ async def _claimed_before(connection: Connection, principal: Principal, key: str
     await connection.execute("SELECT pg_advisory_xact_lock(hashtext($1), hashtext($2))", principal.subject, key)
     return list(
         await connection.fetch(
-            "SELECT w.id, w.matter_id, w.unit_id, w.queue_id, w.district, w.priority, w.due_at, w.flags, l.token AS lease_token, l.until AS lease_until "
+            f"SELECT {_CLAIMED}, l.token AS lease_token, l.until AS lease_until "
             "FROM lease l JOIN work_item w ON w.unit_id = l.unit_id AND w.finished_at IS NULL "
             "WHERE l.holder = $1 AND l.request_key = $2 AND l.until > clock_timestamp() ORDER BY w.urgent_at, w.unit_id, w.id",
             principal.subject, key,
@@ -234,7 +236,6 @@ class Held:
     token: uuid.UUID
     holder: str
     claimed_at: datetime
-    held_for: str | None
     others: int
 
 
@@ -256,7 +257,7 @@ async def renew(
 async def grasp(connection: Connection, item_id: uuid.UUID, token: uuid.UUID, principal: Principal) -> Held:
     """Locks the lease, which must be the caller's and live. Raises LeaseLost, NotFound."""
     row = await connection.fetchrow(
-        "SELECT w.matter_id, w.unit_id, w.queue_id, w.district, l.claimed_at, l.held_for FROM work_item w JOIN lease l ON l.unit_id = w.unit_id "
+        "SELECT w.matter_id, w.unit_id, w.queue_id, w.district, l.claimed_at FROM work_item w JOIN lease l ON l.unit_id = w.unit_id "
         "WHERE w.id = $1 AND w.finished_at IS NULL AND l.token = $2 AND l.holder = $3 AND l.until > clock_timestamp() FOR UPDATE OF l",
         item_id, token, principal.subject,
     )  # fmt: skip
@@ -267,7 +268,7 @@ async def grasp(connection: Connection, item_id: uuid.UUID, token: uuid.UUID, pr
         "SELECT count(*) FROM work_item WHERE unit_id = $1 AND id <> $2 AND finished_at IS NULL", row["unit_id"], item_id
     )
     return Held(
-        item_id, row["matter_id"], row["unit_id"], row["queue_id"], row["district"], token, principal.subject, row["claimed_at"], row["held_for"], others
+        item_id, row["matter_id"], row["unit_id"], row["queue_id"], row["district"], token, principal.subject, row["claimed_at"], others
     )  # fmt: skip
 
 
@@ -481,7 +482,7 @@ async def _stand(connection: Connection, matter_id: uuid.UUID) -> _Standing | No
 def _held_by(found: _Standing, matter_id: uuid.UUID, others: int) -> Held:
     lease = found.lease
     return Held(
-        found.item_id, matter_id, found.unit_id, found.queue_id, found.district, lease["token"], lease["holder"], lease["claimed_at"], lease["held_for"],
+        found.item_id, matter_id, found.unit_id, found.queue_id, found.district, lease["token"], lease["holder"], lease["claimed_at"],
         others,
     )  # fmt: skip
 
@@ -742,9 +743,9 @@ SELECT w.id, l.act, 'worker', l.token, jsonb_build_object('holder', l.holder, 'c
 FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::text[]) AS l(unit_id, token, holder, claimed_at, act)
 JOIN work_item w ON w.unit_id = l.unit_id AND w.finished_at IS NULL
 """
-_ABSENT = """
+_ABSENT = f"""
 SELECT w.id, w.matter_id, a.subject, a.deputy FROM absence a JOIN lease l ON l.holder = a.subject JOIN work_item w ON w.unit_id = l.unit_id AND w.finished_at IS NULL
-WHERE a.ended_at IS NULL AND clock_timestamp() BETWEEN a.from_at AND a.until_at ORDER BY w.id LIMIT $1
+WHERE {staff.RUNS} ORDER BY w.id LIMIT $1
 """
 
 
@@ -846,8 +847,8 @@ async def matter_of(connection: Connection, item_id: uuid.UUID) -> uuid.UUID:
 
 _WAITING = """
 WITH unit AS (
-  SELECT queue_id, district, urgent_at, 1 AS ready, 0 AS leased, unit_id FROM ready
-  UNION ALL SELECT w.queue_id, w.district, NULL, 0, 1, l.unit_id FROM lease l JOIN LATERAL (
+  SELECT queue_id, district, 1 AS ready, 0 AS leased FROM ready
+  UNION ALL SELECT w.queue_id, w.district, 0, 1 FROM lease l JOIN LATERAL (
     SELECT queue_id, district FROM work_item w WHERE w.unit_id = l.unit_id AND w.finished_at IS NULL LIMIT 1) w ON l.until > clock_timestamp()
 )
 SELECT queue_id, district, sum(ready) AS ready, sum(leased) AS leased FROM unit

@@ -286,12 +286,7 @@ async def selectable(connection: Connection, item_ids: Sequence[uuid.UUID], prin
     told apart: what is settled alike must be alike."""
     rows = {r["id"]: r for r in await connection.fetch(_LOOK, list(item_ids)) if _may_know(principal, r)}
     may = {q["id"] for q in await queues.of(connection, principal)}
-    excluded = {
-        r["matter_id"]
-        for r in await connection.fetch(
-            "SELECT matter_id FROM recusal WHERE matter_id = ANY($1) AND subject = $2", [r["matter_id"] for r in rows.values()], principal.subject
-        )
-    }  # fmt: skip
+    excluded = await staff.recused(connection, [r["matter_id"] for r in rows.values()], principal.subject)
     classes = [(r["lane"], r["problem"]) for r in rows.values()]
     usual = max(classes, key=classes.count, default=None)
     found = []

@@ -519,7 +519,7 @@ async def test_a_killed_connection_loses_nothing(house: House, url: str) -> None
             await asyncio.sleep(0.002 * n)
             async with house.database.connection() as other:
                 await other.execute("SELECT pg_terminate_backend($1)", pid)
-            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
                 await task
         await dying.close()
     async with house.database.connection() as connection:
