@@ -71,38 +71,25 @@ _AVAILABLE = f"NOT $3 = ANY(r.excluded) AND NOT EXISTS ({staff.AWAY.format(subje
 _MAY = queues.MAY_PULL.format(roles="$6::text[]", skills="$7::text[]", reports="$8::boolean")
 # By the statement's own time, which unlike the clock bounds the scan: without anything near its end it ends at once.
 _LAST = "AND r.priority = 0 AND r.urgent_at <= statement_timestamp() + $9::interval"
-# Of one queue, whole or of one district: what the pull index says, in its order. $2: prefixes, or the district.
-_STRAIGHT = """
-SELECT r.unit_id FROM ready r WHERE r.queue_id = $1 AND {where} AND {available} AND (SELECT true FROM queue q WHERE q.id = $1 AND {may}) {last}
-ORDER BY r.urgent_at, r.unit_id LIMIT {limit} FOR UPDATE SKIP LOCKED
-"""
-_WHOLE = "EXISTS (SELECT 1 FROM unnest($2::text[]) j WHERE starts_with(r.district, j))"
-_ONE = "r.district = ($2::text[])[1]"
-# Of several queues or places: the head of each, merged. A few more are looked at than wanted, for others may be quicker.
-_HEADS = """
-SELECT r.unit_id FROM ready r JOIN (
-  SELECT h.unit_id FROM {lines} l CROSS JOIN LATERAL (
-    SELECT r.unit_id, r.urgent_at FROM ready r WHERE r.queue_id = l.queue_id AND {where} AND {available} {last}
-    ORDER BY r.urgent_at, r.unit_id LIMIT {limit} + 8
-  ) h ORDER BY h.urgent_at, h.unit_id LIMIT {limit} + 8
-) h ON h.unit_id = r.unit_id ORDER BY r.urgent_at, r.unit_id LIMIT {limit} FOR UPDATE OF r SKIP LOCKED
-"""
-_MINE = "(SELECT q.id AS queue_id FROM queue q WHERE ($1::text IS NULL OR q.id = $1) AND {may})"
-# The districts that have something ready, one probe of the index for each: what a city's person may pull is not one stretch of it.
-_DISTRICTS = """
-(WITH RECURSIVE found AS (
-  SELECT s.queue_id, p, (SELECT min(r.district) FROM ready r WHERE r.queue_id = s.queue_id AND r.district >= p AND r.district <= p || '999999') AS district
-  FROM {mine} s, unnest($2::text[]) p
-  UNION ALL
-  SELECT f.queue_id, f.p, (SELECT min(r.district) FROM ready r WHERE r.queue_id = f.queue_id AND r.district > f.district AND r.district <= f.p || '999999')
-  FROM found f WHERE f.district IS NOT NULL
-) SELECT queue_id, district FROM found WHERE district IS NOT NULL)
-"""
+# Where a place, a prefix of region codes, lies: each level is one stretch of its own pull index. By CASE, for the planner takes a bare prefix
+# test for a rare hit and plans anew at every claim.
+_LEVELS = {
+    "all": "CASE WHEN starts_with(r.district, {place}) THEN true ELSE false END",
+    "city": '"left"(r.district, 4) = {place}',
+    "district": "r.district = {place}",
+}
+_HEAD = """SELECT r.ctid AS row, r.urgent_at, r.unit_id FROM ready r WHERE r.queue_id = {queue} AND {where} AND {available} {last}
+  {may} {beside} ORDER BY r.urgent_at, r.unit_id LIMIT {limit} FOR UPDATE SKIP LOCKED"""
+# Of several queues or places: the head of each, merged. All heads are locked until the statement ends, so that whoever asks at the same time
+# looks further and never finds too few.
+_HEADS = """SELECT h.* FROM queue q CROSS JOIN unnest($2::text[]) place CROSS JOIN LATERAL ({head}) h
+  WHERE ($1::text IS NULL OR q.id = $1) AND {may} AND {level}"""
+_OF_LEVEL = {"all": "length(place) NOT IN (4, 6)", "city": "length(place) = 4", "district": "length(place) = 6"}
 # Of an item that was claimed.
 _CLAIMED = "w.id, w.matter_id, w.unit_id, w.queue_id, w.district, w.priority, w.due_at, w.flags"
 _TAKEN = f"""
 , taken AS (
-  DELETE FROM ready r USING picked WHERE r.unit_id = picked.unit_id RETURNING r.unit_id, r.urgent_at
+  DELETE FROM ready r WHERE r.ctid = ANY(ARRAY(SELECT row FROM picked)) RETURNING r.unit_id, r.urgent_at
 ), leased AS (
   INSERT INTO lease (unit_id, token, holder, until, request_key)
   SELECT unit_id, gen_random_uuid(), $3, clock_timestamp() + make_interval(secs => $4), $5 FROM taken RETURNING unit_id, token, until
@@ -113,25 +100,36 @@ ORDER BY taken.urgent_at, taken.unit_id, w.urgent_at, w.id
 """
 
 
+def _level(place: str) -> str:
+    return {4: "city", 6: "district"}.get(len(place), "all")
+
+
 @lru_cache(maxsize=1000)
-def _claim_statement(form: str, limit: int, share: int) -> str:
-    """form: whole, one (of one queue, straight), heads_whole, heads. share: how many of the limit are for the last call. Both are written
-    out: a limit that the planner does not know makes it plan for a tenth of the table, anew at every claim."""
-    mine = _MINE.format(may=_MAY)
-    template, lines, where = {
-        "whole": (_STRAIGHT, None, _WHOLE), "one": (_STRAIGHT, None, _ONE), "heads_whole": (_HEADS, mine, _WHOLE),
-        "heads": (_HEADS, _DISTRICTS.format(mine=mine), "r.district = l.district"),
-    }[form]  # fmt: skip
+def _claim_statement(levels: frozenset[str], straight: bool, limit: int, last_call: bool) -> str:
+    """levels: of the places asked for. straight: of one queue and one place, what its pull index says in its order. limit is written out: one that
+    the planner does not know makes it plan for a tenth of the table, anew at every claim."""
 
-    def pick(count: int, last: str) -> str:
-        return template.format(lines=lines, where=where, available=_AVAILABLE, may=_MAY, last=last, limit=count)
+    def pick(last: str, beside: str) -> str:
+        def head(level: str, queue: str, place: str, may: str) -> str:
+            return _HEAD.format(
+                queue=queue, where=_LEVELS[level].format(place=place), available=_AVAILABLE, last=last, may=may, beside=beside, limit=limit
+            )  # fmt: skip
 
-    if not share:
-        return f"WITH picked AS ({pick(limit, '')}){_TAKEN}"
-    beside = "AND r.unit_id NOT IN (SELECT unit_id FROM last)"
+        if straight:
+            (level,) = levels
+            return head(level, "$1", "($2::text[])[1]", f"AND (SELECT true FROM queue q WHERE q.id = $1 AND {_MAY})")
+        lines = [
+            _HEADS.format(head=head(level, "q.id", "place", ""), may=_MAY, level=_OF_LEVEL[level]) for level in sorted(levels)
+        ]
+        return f"SELECT * FROM ({' UNION ALL '.join(lines)}) h ORDER BY urgent_at, unit_id LIMIT {limit}"
+
+    if not last_call:
+        return f"WITH picked AS ({pick('', '')}){_TAKEN}"
+    # When the last call fills the claim, nothing else is looked for.
+    beside = f"AND (SELECT count(*) FROM last) < {limit} AND r.unit_id NOT IN (SELECT unit_id FROM last)"
     return (
-        f"WITH last AS ({pick(share, _LAST)}), main AS ({pick(limit, beside)}), picked AS (SELECT unit_id FROM last UNION ALL "
-        f"(SELECT unit_id FROM main LIMIT {limit} - (SELECT count(*) FROM last))){_TAKEN}"
+        f"WITH last AS ({pick(_LAST, '')}), main AS ({pick('', beside)}), picked AS (SELECT * FROM last UNION ALL "
+        f"(SELECT * FROM main LIMIT {limit} - (SELECT count(*) FROM last))){_TAKEN}"
     )
 
 
@@ -154,14 +152,11 @@ async def claim(
     if key is not None and (before := await _claimed_before(connection, principal, key)):
         return before
     every = name == queues.ANY
-    if any(len(p) < 4 for p in places):
-        form = "heads_whole" if every else "whole"
-    else:
-        form = "one" if len(places) == 1 and len(places[0]) == 6 and not every else "heads"
-    share = limit if random.random() * LAST_SHARE < 1 else 0  # noqa: S311 - a turn, not a secret
+    last = random.random() * LAST_SHARE < 1  # noqa: S311 - a turn, not a secret
+    levels = frozenset(map(_level, places or ("",)))
     rows = await connection.fetch(
-        _claim_statement(form, limit, share), None if every else name, list(places), principal.subject, float(lease_seconds), key,
-        *queues.rights(principal), *((last_call,) if share else ()),
+        _claim_statement(levels, len(places) == 1 and not every, limit, last), None if every else name,
+        list(places), principal.subject, float(lease_seconds), key, *queues.rights(principal), *((last_call,) if last else ()),
     )  # fmt: skip
     if not rows:
         if not every:
@@ -190,8 +185,9 @@ async def claim_these(
 
 _THESE = f"""
 WITH picked AS (
-  SELECT r.unit_id FROM ready r JOIN queue q ON q.id = r.queue_id
-  WHERE r.unit_id IN (SELECT unit_id FROM work_item WHERE id = ANY($1) AND finished_at IS NULL) AND {_AVAILABLE} AND {_WHOLE} AND {_MAY}
+  SELECT r.ctid AS row FROM ready r JOIN queue q ON q.id = r.queue_id
+  WHERE r.unit_id IN (SELECT unit_id FROM work_item WHERE id = ANY($1) AND finished_at IS NULL) AND {_AVAILABLE} AND {_MAY}
+    AND EXISTS (SELECT 1 FROM unnest($2::text[]) place WHERE starts_with(r.district, place))
   LIMIT {MAX_CLAIM} FOR UPDATE OF r SKIP LOCKED
 ){_TAKEN}"""
 

@@ -83,9 +83,18 @@ ready = Table(
     # Who may not have it: recused from one of its matters.
     Column("excluded", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     Index("ix_ready_pull", "queue_id", "urgent_at", "unit_id"),
+    Index("ix_ready_pull_city", "queue_id", text('"left"(district, 4)'), "urgent_at", "unit_id"),
     Index("ix_ready_pull_district", "queue_id", "district", "urgent_at", "unit_id"),
     # The least urgent ones, which have a share of their own.
     Index("ix_ready_last", "queue_id", "urgent_at", "unit_id", postgresql_where=text("priority = 0")),
+    Index(
+        "ix_ready_last_city",
+        "queue_id",
+        text('"left"(district, 4)'),
+        "urgent_at",
+        "unit_id",
+        postgresql_where=text("priority = 0"),
+    ),
     Index("ix_ready_last_district", "queue_id", "district", "urgent_at", "unit_id", postgresql_where=text("priority = 0")),
     info=FREE,
 )

@@ -323,6 +323,25 @@ async def test_pullers_never_get_the_same_item(house: House) -> None:
     assert len(pulled) == len(set(pulled)) == 120
 
 
+async def test_whoever_asks_beside_others_gets_as_much_as_he_asked_for(house: House) -> None:
+    async with house.database.connection() as connection:
+        for district, due in (("420106", 1), ("420111", 30), ("420506", 90)):
+            await enqueue(connection, 60, district=district, due=timedelta(days=due))
+    asked = [
+        ("any", person("a")),
+        ("t1", person("b", "4201", "4205")),
+        ("t1", person("c", "420111", "420106")),
+        ("t1", person("d", "4201")),
+    ]
+
+    async def pull(who: int) -> int:
+        async with house.database.connection() as connection:
+            return len(await work.claim(connection, *asked[who % 4], limit=5, lease_seconds=600))
+
+    for _ in range(3):
+        assert await asyncio.gather(*(pull(n) for n in range(8))) == [5] * 8
+
+
 async def test_the_most_urgent_comes_first_and_waiting_makes_urgent(house: House) -> None:
     now = datetime.now(UTC)
     soon, later = work.urgent_at(now + timedelta(days=1), now, 0), work.urgent_at(now + timedelta(days=7), now, 6)
@@ -331,8 +350,11 @@ async def test_the_most_urgent_comes_first_and_waiting_makes_urgent(house: House
     async with house.database.connection() as connection:
         for district, due in (("420106", 30), ("420111", 20), ("420102", 10)):
             await enqueue(connection, 3, district=district, due=timedelta(days=due), priority=1)
-        every = [person("a"), person("b", "4201"), person("c", "420106", "420111", "420102")]
-        for one, queue in zip(every, ("t1", "any", "t1"), strict=True):
+        every = [
+            person("a"), person("b", "4201"), person("c", "420106", "420111", "420102"), person("d", "4201"),
+            person("e", "420106", "42011", "420102", "4205", "43"), person("f", ""),
+        ]  # fmt: skip
+        for one, queue in zip(every, ("t1", "any", "t1", "t1", "any", "t1"), strict=True):
             rows = await work.claim(connection, queue, one, limit=9, lease_seconds=60)
             assert [r["district"] for r in rows] == ["420102"] * 3 + ["420111"] * 3 + ["420106"] * 3
             assert [r["due_at"] for r in rows] == sorted(r["due_at"] for r in rows)
@@ -416,8 +438,13 @@ async def test_nobody_pulls_what_is_not_his(house: House) -> None:
         await enqueue(connection, 2, district="420106")
         (report,) = await enqueue(connection, 1, district="420106", track="clue", lane="report")
         elsewhere = person("y", "4205")
-        assert await work.claim(connection, "t1", elsewhere, limit=5, lease_seconds=60) == []
-        assert await work.claim(connection, "any", elsewhere, limit=5, lease_seconds=60) == []
+        nowhere = Principal("z", True, frozenset({"mediator"}), (), (), ())
+        for one in (elsewhere, nowhere, person("x", "420107", "420"), person("w", "43", "4202")):
+            for queue in ("t1", "any"):
+                got = await work.claim(connection, queue, one, limit=5, lease_seconds=60)
+                assert len(got) == (2 if one.covers("420106") else 0)
+                for row in got:
+                    await work.release(connection, row["id"], row["lease_token"], one)
         for queue, error in (("nope", NotFound), ("420106.t1", Forbidden), ("t1", None)):
             if error:
                 with pytest.raises(error):

@@ -27,17 +27,12 @@ async def get_house(request: Request) -> House:
     return house
 
 
-async def get_identity(request: Request) -> Identity:
-    identity: Identity = request.app.state.identity
-    return identity
-
-
 async def get_principal(
-    identity: Annotated[Identity, Depends(get_identity)],
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> Principal:
     if credentials is None:
         raise Unauthorised
+    identity: Identity = request.app.state.identity
     return await identity.authenticate(credentials.credentials)
 
 
@@ -47,6 +42,8 @@ Caller = Annotated[Principal, Depends(get_principal)]
 
 def plain(value: Any) -> Any:
     """What JSON has no form for. Times are told in Asia/Shanghai."""
+    if isinstance(value, uuid.UUID):  # most of them
+        return str(value)
     if isinstance(value, datetime):
         return value.astimezone(SHANGHAI).isoformat()
     if isinstance(value, Decimal):
