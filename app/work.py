@@ -79,7 +79,7 @@ _LEVELS = {
     "district": "r.district = {place}",
 }
 _HEAD = """SELECT r.ctid AS row, r.urgent_at, r.unit_id FROM ready r WHERE r.queue_id = {queue} AND {where} AND {available} {last}
-  {may} {beside} ORDER BY r.urgent_at, r.unit_id LIMIT {limit} FOR UPDATE SKIP LOCKED"""
+  {may} {other} ORDER BY r.urgent_at, r.unit_id LIMIT {limit} FOR UPDATE SKIP LOCKED"""
 # Of several queues or places: the head of each, merged. All heads are locked until the statement ends, so that whoever asks at the same time
 # looks further and never finds too few.
 _HEADS = """SELECT h.* FROM queue q CROSS JOIN unnest($2::text[]) place CROSS JOIN LATERAL ({head}) h
@@ -94,7 +94,7 @@ _TAKEN = f"""
   INSERT INTO lease (unit_id, token, holder, until, request_key)
   SELECT unit_id, gen_random_uuid(), $3, clock_timestamp() + make_interval(secs => $4), $5 FROM taken RETURNING unit_id, token, until
 )
-SELECT {_CLAIMED}, leased.token AS lease_token, leased.until AS lease_until
+SELECT {_CLAIMED}, leased.token AS lease_token, leased.until AS lease_until, {{beside}} AS beside
 FROM taken JOIN leased ON leased.unit_id = taken.unit_id JOIN work_item w ON w.unit_id = taken.unit_id AND w.finished_at IS NULL
 ORDER BY taken.urgent_at, taken.unit_id, w.urgent_at, w.id
 """
@@ -105,14 +105,15 @@ def _level(place: str) -> str:
 
 
 @lru_cache(maxsize=1000)
-def _claim_statement(levels: frozenset[str], straight: bool, limit: int, last_call: bool) -> str:
+def _claim_statement(levels: frozenset[str], straight: bool, limit: int, last_call: bool, beside: str) -> str:
     """levels: of the places asked for. straight: of one queue and one place, what its pull index says in its order. limit is written out: one that
-    the planner does not know makes it plan for a tenth of the table, anew at every claim."""
+    the planner does not know makes it plan for a tenth of the table, anew at every claim. beside: see `claim`."""
+    taken = _TAKEN.format(beside=beside)
 
-    def pick(last: str, beside: str) -> str:
+    def pick(last: str, other: str) -> str:
         def head(level: str, queue: str, place: str, may: str) -> str:
             return _HEAD.format(
-                queue=queue, where=_LEVELS[level].format(place=place), available=_AVAILABLE, last=last, may=may, beside=beside, limit=limit
+                queue=queue, where=_LEVELS[level].format(place=place), available=_AVAILABLE, last=last, may=may, other=other, limit=limit
             )  # fmt: skip
 
         if straight:
@@ -124,23 +125,24 @@ def _claim_statement(levels: frozenset[str], straight: bool, limit: int, last_ca
         return f"SELECT * FROM ({' UNION ALL '.join(lines)}) h ORDER BY urgent_at, unit_id LIMIT {limit}"
 
     if not last_call:
-        return f"WITH picked AS ({pick('', '')}){_TAKEN}"
+        return f"WITH picked AS ({pick('', '')}){taken}"
     # When the last call fills the claim, nothing else is looked for.
-    beside = f"AND (SELECT count(*) FROM last) < {limit} AND r.unit_id NOT IN (SELECT unit_id FROM last)"
+    other = f"AND (SELECT count(*) FROM last) < {limit} AND r.unit_id NOT IN (SELECT unit_id FROM last)"
     return (
-        f"WITH last AS ({pick(_LAST, '')}), main AS ({pick('', beside)}), picked AS (SELECT * FROM last UNION ALL "
-        f"(SELECT * FROM main LIMIT {limit} - (SELECT count(*) FROM last))){_TAKEN}"
+        f"WITH last AS ({pick(_LAST, '')}), main AS ({pick('', other)}), picked AS (SELECT * FROM last UNION ALL "
+        f"(SELECT * FROM main LIMIT {limit} - (SELECT count(*) FROM last))){taken}"
     )
 
 
 async def claim(
     connection: Connection, queue: str, principal: Principal, *, limit: int, lease_seconds: int, key: str | None = None,
-    last_call: timedelta = LAST_CALL,
+    beside: str = "NULL", last_call: timedelta = LAST_CALL,
 ) -> list[Any]:  # fmt: skip
     """Leases the most urgent units of a queue, of its part in a district (420106.t2), or of all the person may pull from (any). Gives their
     items, those of one joint matter together; limit counts units. Empty when nothing is ready.
 
-    key: the same again gives what that claim leased while a lease of it lives; needs a transaction. last_call: see LAST_CALL.
+    key: the same again gives what that claim leased while a lease of it lives; needs a transaction. beside: SQL of one more value of each item, w.
+    last_call: see LAST_CALL.
 
     Raises NotFound for a queue that does not exist, Forbidden without the rights to it, Conflict for whoever is entered as away.
     """
@@ -149,13 +151,13 @@ async def claim(
     if not 1 <= limit <= MAX_CLAIM:
         raise Invalid.field("limit", f"must be from 1 to {MAX_CLAIM}")
     places = queues.within(principal, district)
-    if key is not None and (before := await _claimed_before(connection, principal, key)):
+    if key is not None and (before := await _claimed_before(connection, principal, key, beside)):
         return before
     every = name == queues.ANY
     last = random.random() * LAST_SHARE < 1  # noqa: S311 - a turn, not a secret
     levels = frozenset(map(_level, places or ("",)))
     rows = await connection.fetch(
-        _claim_statement(levels, len(places) == 1 and not every, limit, last), None if every else name,
+        _claim_statement(levels, len(places) == 1 and not every, limit, last, beside), None if every else name,
         list(places), principal.subject, float(lease_seconds), key, *queues.rights(principal), *((last_call,) if last else ()),
     )  # fmt: skip
     if not rows:
@@ -166,13 +168,13 @@ async def claim(
 
 
 async def claim_these(
-    connection: Connection, item_ids: Sequence[uuid.UUID], principal: Principal, *, lease_seconds: int
+    connection: Connection, item_ids: Sequence[uuid.UUID], principal: Principal, *, lease_seconds: int, beside: str = "NULL"
 ) -> list[Any]:
     """Leases chosen items' units, as far as they are ready and the person may pull them: of what he got nothing is said why."""
     _check_seconds(lease_seconds)
     return list(
         await connection.fetch(
-            _THESE,
+            _THESE.format(beside=beside),
             list(item_ids),
             list(principal.jurisdictions),
             principal.subject,
@@ -192,12 +194,12 @@ WITH picked AS (
 ){_TAKEN}"""
 
 
-async def _claimed_before(connection: Connection, principal: Principal, key: str) -> list[Any]:
+async def _claimed_before(connection: Connection, principal: Principal, key: str, beside: str) -> list[Any]:
     # Two requests with one key at once: the second waits and sees what the first got.
     await connection.execute("SELECT pg_advisory_xact_lock(hashtext($1), hashtext($2))", principal.subject, key)
     return list(
         await connection.fetch(
-            f"SELECT {_CLAIMED}, l.token AS lease_token, l.until AS lease_until "
+            f"SELECT {_CLAIMED}, l.token AS lease_token, l.until AS lease_until, {beside} AS beside "
             "FROM lease l JOIN work_item w ON w.unit_id = l.unit_id AND w.finished_at IS NULL "
             "WHERE l.holder = $1 AND l.request_key = $2 AND l.until > clock_timestamp() ORDER BY w.urgent_at, w.unit_id, w.id",
             principal.subject, key,

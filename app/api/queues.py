@@ -14,7 +14,6 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, Va
 from app import audit, correcting, dossier, queues, settling, similar, staff, work, working
 from app.api.common import PROBLEMS, Caller, InHouse, answer, lanes
 from app.api.complaints import field_errors, full_view, shown_kind
-from app.database import Connection
 from app.errors import Conflict, Invalid, NotFound
 from app.identity import Principal
 from app.intake import Clean
@@ -163,20 +162,21 @@ async def claim(
     district (420106.t2), or any: all the caller may pull from. The items of a joint matter come together, under one token; limit counts
     them as one. With an Idempotency-Key the same request again gives the same leases while one of them lives."""
     wanted = body or Claim()
+    visible = lanes(principal)
     until = time.monotonic() + _wait_seconds(prefer)
     while True:
         async with house.database.transaction() if idempotency_key else house.database.connection() as connection:
             rows = await work.claim(
-                connection, queue, principal, limit=wanted.limit, lease_seconds=wanted.lease_seconds, key=idempotency_key
+                connection, queue, principal, limit=wanted.limit, lease_seconds=wanted.lease_seconds, key=idempotency_key,
+                beside=dossier.brief_sql("w.matter_id", visible),
             )  # fmt: skip
-            items = await _with_matters(house, connection, rows, principal)
         left = until - time.monotonic()
         if rows or left <= 0:
             break
         await asyncio.sleep(min(_LOOK_AGAIN_SECONDS, left))
         if await request.is_disconnected():  # nobody would get what is leased now
             break
-    return answer({"items": items})
+    return answer({"items": _with_matters(house, rows, visible)})
 
 
 _LOOK_AGAIN_SECONDS = 0.5
@@ -188,14 +188,16 @@ def _wait_seconds(prefer: str | None) -> int:
     return min(int(found[1]), 30) if found else 0
 
 
-async def _with_matters(house: House, connection: Connection, rows: Sequence[Any], principal: Principal) -> list[dict[str, Any]]:
-    if not rows:
-        return []
-    visible = lanes(principal)
-    found = await dossier.brief(connection, house.calendar, [r["matter_id"] for r in rows], visible, now=datetime.now(UTC))
-    for matter in found.values():
-        matter["kind"] = shown_kind(matter, visible)
-    return [{**r, "matter": found.get(r["matter_id"])} for r in rows]
+def _with_matters(house: House, rows: Sequence[Any], visible: tuple[str, ...]) -> list[dict[str, Any]]:
+    now = datetime.now(UTC)
+    items = []
+    for row in rows:
+        item = dict(row)
+        matter = item["matter"] = dossier.brief(house.calendar, item.pop("beside"), visible, now=now)
+        if matter is not None:
+            matter["kind"] = shown_kind(matter, visible)
+        items.append(item)
+    return items
 
 
 @router.get("/work-items")
@@ -285,12 +287,15 @@ async def get_item(house: InHouse, principal: Caller, item_id: uuid.UUID) -> Res
 
 
 async def _claim_one(house: House, principal: Principal, item_id: uuid.UUID, given: "ClaimThis") -> dict[str, Any]:
+    visible = lanes(principal)
     async with house.database.connection() as connection:
-        rows = await work.claim_these(connection, [item_id], principal, lease_seconds=given.lease_seconds)
+        rows = await work.claim_these(
+            connection, [item_id], principal, lease_seconds=given.lease_seconds, beside=dossier.brief_sql("w.matter_id", visible)
+        )
         if not rows:
             (found,) = await working.selectable(connection, [item_id], principal)
             raise Conflict(found["why"] or ("已由您办理" if found.get("mine") else "现在不能领取"))
-        return {"items": await _with_matters(house, connection, rows, principal)}
+    return {"items": _with_matters(house, rows, visible)}
 
 
 async def _renew(house: House, principal: Principal, item_id: uuid.UUID, given: Renewal) -> dict[str, Any]:
