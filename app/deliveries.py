@@ -52,14 +52,13 @@ async def announce(
         await connection.execute(
             "SELECT id FROM matter WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE", [m for m, _, _ in events]
         )
+    # One at a time in one go: of arrays the planner would think anew at every letter.
     if events:
-        await connection.execute(
+        await connection.executemany(
             "INSERT INTO outbox (matter_id, sequence, kind, payload, handover_id) "
-            "SELECT e.m, coalesce((SELECT max(o.sequence) FROM outbox o WHERE o.matter_id = e.m), 0) "
-            "+ row_number() OVER (PARTITION BY e.m ORDER BY e.n), e.k, e.p::jsonb, $4 "
-            "FROM unnest($1::uuid[], $2::text[], $3::text[]) WITH ORDINALITY AS e(m, k, p, n)",
-            [m for m, _, _ in events], [k for _, k, _ in events], [to_json(p) for _, _, p in events], handover_id,
-        )  # fmt: skip
+            "SELECT $1::uuid, coalesce((SELECT max(sequence) FROM outbox WHERE matter_id = $1), 0) + 1, $2, $3::jsonb, $4",
+            [(matter_id, kind, to_json(payload), handover_id) for matter_id, kind, payload in events],
+        )
 
 
 # -- pages

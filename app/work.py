@@ -41,14 +41,11 @@ def urgent_at(due_at: datetime | None, received_at: datetime, priority: int) -> 
     return (due_at or received_at + _NO_TERM) - priority * PRIORITY_STEP
 
 
-_IN_PLACE = queues.PLACE.format(track="n.track", district="n.district", goods="m.goods", problem="m.problem")
+_IN_PLACE = queues.PLACE.format(track="$3::text", district="$4::text", goods="m.goods", problem="m.problem")
 _ENQUEUE = f"""
-WITH n AS (
-  SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::smallint[], $6::timestamptz[], $7::timestamptz[])
-  AS n(id, matter_id, track, district, priority, due_at, urgent_at)
-), item AS (
+WITH item AS (
   INSERT INTO work_item (id, matter_id, unit_id, queue_id, district, priority, due_at, urgent_at)
-  SELECT n.id, n.matter_id, n.id, {_IN_PLACE}, n.district, n.priority, n.due_at, n.urgent_at FROM n JOIN matter m ON m.id = n.matter_id
+  SELECT $1, m.id, $1, {_IN_PLACE}, $4, $5, $6, $7 FROM matter m WHERE m.id = $2
   ON CONFLICT (matter_id) DO NOTHING RETURNING id, queue_id, district, priority, urgent_at
 )
 INSERT INTO ready (unit_id, queue_id, district, priority, urgent_at) SELECT id, queue_id, district, priority, urgent_at FROM item
@@ -57,11 +54,17 @@ INSERT INTO ready (unit_id, queue_id, district, priority, urgent_at) SELECT id, 
 
 async def enqueue(connection: Connection, items: Sequence[Mapping[str, Any]]) -> None:
     """items: {matter_id, track, district, priority, due_at, received_at}. A matter has one item, ever."""
+    # One at a time in one go: of arrays the planner would think anew at every letter.
     if items:
-        await connection.execute(
-            _ENQUEUE, [new_id() for _ in items], [i["matter_id"] for i in items], [i["track"] for i in items],
-            [i["district"] for i in items], [i["priority"] for i in items], [i["due_at"] for i in items],
-            [urgent_at(i["due_at"], i["received_at"], i["priority"]) for i in items],
+        await connection.executemany(
+            _ENQUEUE,
+            [
+                (
+                    new_id(), i["matter_id"], i["track"], i["district"], i["priority"], i["due_at"],
+                    urgent_at(i["due_at"], i["received_at"], i["priority"]),
+                )
+                for i in items
+            ],
         )  # fmt: skip
 
 
