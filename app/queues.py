@@ -55,7 +55,7 @@ def within(principal: Principal, district: str | None) -> tuple[str, ...]:
         )
         if not mine:
             raise Forbidden(f"the queue of {district} is outside your jurisdiction")
-    return tuple(sorted(j for j in mine if not any(o != j and j.startswith(o) for o in mine)))
+    return tuple(sorted({j for j in mine if not any(o != j and j.startswith(o) for o in mine)}))
 
 
 async def require(connection: Connection, queue: str, principal: Principal) -> Any:

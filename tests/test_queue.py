@@ -342,6 +342,26 @@ async def test_whoever_asks_beside_others_gets_as_much_as_he_asked_for(house: Ho
         assert await asyncio.gather(*(pull(n) for n in range(8))) == [5] * 8
 
 
+async def test_what_waits_is_counted_once_whatever_places_overlap(house: House) -> None:
+    async with house.database.connection() as connection:
+        for district in ("420106", "420111", "420506"):
+            await enqueue(connection, 3, district=district, due=timedelta(days=-2))
+        (leased,) = await work.claim(connection, "420106.t1", person("a"), limit=1, lease_seconds=600)
+        for one, ready, taken in (
+            (person("a"), 8, 1), (person("b", "42", "4201", "42"), 8, 1), (person("c", "4201", "420106"), 5, 1), (person("d", "420506"), 3, 0),
+            (person("e", "4203"), 0, 0),
+        ):  # fmt: skip
+            (found,) = [q for q in await work.waiting(connection, one) if q["id"] == "t1"]
+            assert (found["ready"], found["leased"]) == (ready, taken)
+            assert {d["id"]: (d["ready"], d["leased"]) for d in found["districts"]}.get("420106.t1") == (
+                (2, 1) if one.covers("420106") else None
+            )
+            assert found["overdue"] > 0 or not ready
+            assert (found["next_due_at"] is None) == (not ready)
+        rows = await work.claim(connection, "t1", person("b", "42", "4201", "42"), limit=8, lease_seconds=600)
+        assert len({r["id"] for r in rows} | {leased["id"]}) == 9
+
+
 async def test_the_most_urgent_comes_first_and_waiting_makes_urgent(house: House) -> None:
     now = datetime.now(UTC)
     soon, later = work.urgent_at(now + timedelta(days=1), now, 0), work.urgent_at(now + timedelta(days=7), now, 6)
