@@ -25,6 +25,7 @@ from app import (
     rerouting,
     settling,
     similar,
+    work,
 )
 from app.acts import STATE_LABELS
 from app.calendar import Calendar, light, local_day
@@ -65,6 +66,7 @@ async def read(
         "law": _law(matter),
         "documents": await _documents(connection, house.vault, matter),
         "acts": await _acts(connection, matter, principal, lanes, letter_id, now),
+        "handling": await _handling(connection, matter["id"]),
         **await contacts.of_matter(connection, matter["id"]),
         "similar": await _similar(connection, matter, principal, lanes),
     }
@@ -694,6 +696,40 @@ async def _hindered(
         except Conflict as lacking:
             why.append(lacking.detail.rpartition(":")[0])
     return why
+
+
+# -- who had it before
+
+_HANDLED = {
+    "release": "放回队列", "finish": "办结", "return": "退回统一接收机构", "transfer": "转交", "assign": "指派", "recall": "主管收回", "expire": "到时未续，收回",
+    "hold": "搁置", "rested": "搁置期满", "recuse": "因回避放回队列", "deputise": "转由代理人办理", "absent": "因请假放回队列", "escalate": "升级",
+    "reopen": "重新办理", "reroute": "改变轨道或者队列", "flag": "标记", "join": "并入共同投诉", "merged": "并入另一事项", "platform_ended": "平台已办结",
+}  # fmt: skip
+_HANDLING = (
+    "holder", "claimed_at", "from", "queue", "to", "reason", "outcome", "recovered_fen", "satisfied", "for", "until", "flag",
+)  # fmt: skip
+_HANDLINGS = 30
+
+
+async def _handling(connection: Connection, matter_id: uuid.UUID) -> list[dict[str, Any]]:
+    """What whoever takes it on asks first: who had it, and why he gave it away. The newest first."""
+    found = []
+    for event in await work.history(connection, matter_id, _HANDLINGS):
+        name, detail = event["act"], event["detail"] or {}
+        act = acts.ACTS.get(name)
+        told = {k: detail[k] for k in _HANDLING if detail.get(k) is not None}
+        if "outcome" in told:
+            told["outcome_label"] = _outcome_labels().get(told["outcome"], told["outcome"])
+        found.append(
+            {
+                "act": name,
+                "label": _HANDLED.get(name) or (act.label if act else name),
+                "at": event["at"],
+                "actor": event["actor"],
+                **told,
+            }
+        )
+    return found
 
 
 # -- in short, for many

@@ -891,6 +891,17 @@ async def waiting(connection: Connection, principal: Principal) -> list[dict[str
     return found
 
 
+async def history(connection: Connection, matter_id: uuid.UUID, limit: int) -> list[Any]:
+    """What happened to the matter's work, the newest first: {act, actor, at, detail}. A claim is known by what ended it (detail.claimed_at)."""
+    return list(
+        await connection.fetch(
+            "SELECT e.act, e.actor, e.at, e.detail FROM work_event e JOIN work_item w ON w.id = e.work_item_id WHERE w.matter_id = $1 "
+            "ORDER BY e.id DESC LIMIT $2",
+            matter_id, limit,
+        )
+    )  # fmt: skip
+
+
 _ITEM = """
 SELECT w.id, w.matter_id, w.unit_id, w.queue_id, w.district, w.priority, w.due_at, w.flags,
        CASE WHEN w.finished_at IS NOT NULL THEN 'finished' WHEN l.unit_id IS NULL THEN 'ready' WHEN l.held_for IS NOT NULL THEN 'held' ELSE 'leased' END AS state,

@@ -320,6 +320,28 @@ async def test_what_stops_an_act_is_said_and_true(client: Client) -> None:
     assert waits["stopped"] == ["同一行为已提出，待另一人签署"]
 
 
+async def test_who_takes_it_on_reads_who_had_it_and_why_he_gave_it_away(client: Client) -> None:
+    letter = await post(client, "h1")
+    item = await item_of(client, letter)
+    assert (await read(client, letter))["handling"] == []
+    for verb, more in (("release", {}), ("hold", {"held_for": "reply"}), ("return", {"reason": "不属本局管辖，电话13800001234"})):
+        (claimed,) = (
+            await client.post("mediator", f"/v1/queues/{(await read(client, letter))['queue_id']}/claim", {"limit": 1})
+        ).json()["items"]
+        done = await client.post("mediator", f"/v1/work-items/{item}/{verb}", {"lease_token": claimed["lease_token"], **more})
+        assert done.status_code == 200, done.text
+        if verb == "hold":
+            await client.post("mediator", f"/v1/work-items/{item}/release", {"lease_token": claimed["lease_token"]})
+    told = (await read(client, letter, "supervisor"))["handling"]
+    assert [t["act"] for t in told] == ["return", "release", "hold", "release"]
+    assert told[0]["label"] == "退回统一接收机构"
+    assert told[0]["reason"].startswith("不属本局管辖")
+    assert "13800001234" not in told[0]["reason"]
+    assert told[0]["holder"] == told[0]["actor"]
+    assert told[0]["claimed_at"] < told[0]["at"]
+    assert told[2]["for"] == "reply"
+
+
 async def test_nobody_settles_for_the_represented_without_their_word(client: Client) -> None:
     letters = [await post(client, f"r{n}", who=other(n)) for n in range(2)]
     matters = [x["matters"][0]["id"] for x in letters]

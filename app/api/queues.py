@@ -260,7 +260,7 @@ async def bulk(house: InHouse, principal: Caller, body: Bulk) -> Response:
 @router.get("/work-items/{item_id}")
 async def get_item(house: InHouse, principal: Caller, item_id: uuid.UUID) -> Response:
     """The item with the complaint and what is needed to begin: missing, clocks, why, complainant, incident, merchant, law, documents,
-    acts. Contacts are unmasked for the holder of the lease only, and that is logged."""
+    acts, and handling: who had it before, and why he gave it away. Contacts are unmasked for the holder of the lease only, and that is logged."""
     principal.require(*_DESK)
     async with house.database.connection() as connection:
         item = dict(await work.read_item(connection, item_id))
