@@ -13,7 +13,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
-from app import acts
+from app import acts, staff
 from app.calendar import Calendar, end_of_day, local_day
 from app.database import Connection
 from app.errors import Conflict, NotFound
@@ -159,6 +159,51 @@ async def require_none(connection: Connection, matter_id: uuid.UUID) -> None:
 
 # -- asked
 
+# Also what the caller has already: whoever lost the answer asks again.
+_TAKE = f"""
+WITH picked AS (
+  SELECT k.id FROM callback k JOIN matter m ON m.id = k.matter_id
+  WHERE k.state = 'open' AND k.due_from <= $4 AND NOT $1 = ANY(k.settled_by) AND (k.taken_until IS NULL OR k.taken_until <= $5 OR k.taken_by = $1)
+    AND (k.attempted_at IS NULL OR k.attempted_at <= $5 - $6::interval) AND m.closed_at IS NOT NULL
+    AND m.lane = ANY($2) AND m.district ^@ ANY($3::text[]) AND starts_with(m.district, $7) AND NOT EXISTS ({staff.AWAY.format(subject="$1")})
+  ORDER BY (k.taken_by = $1 AND k.taken_until > $5) IS TRUE DESC, k.due_at, k.id LIMIT $8 FOR UPDATE OF k SKIP LOCKED
+)
+UPDATE callback k SET taken_by = $1, taken_until = $5 + $9::interval FROM picked WHERE k.id = picked.id RETURNING k.id
+"""
+
+
+async def take(
+    connection: Connection, principal: Principal, lanes: Sequence[str], *, now: datetime, district: str, limit: int, keep: timedelta
+) -> list[dict[str, Any]]:  # fmt: skip
+    """The first that the person may ask today and nobody else is asking, his for that long. Empty when there is none."""
+    principal.require_person("call back")
+    rows = await connection.fetch(
+        _TAKE,
+        principal.subject,
+        list(lanes),
+        list(principal.jurisdictions),
+        local_day(now),
+        now,
+        rules().apart,
+        district,
+        limit,
+        keep,
+    )
+    taken = await connection.fetch(
+        f"{_ROWS} AND k.id = ANY($3) ORDER BY k.due_at, k.id", list(lanes), list(principal.jurisdictions), [r["id"] for r in rows]
+    )
+    return [view(row, principal, now) for row in taken]
+
+
+async def give_back(connection: Connection, callback_id: uuid.UUID, principal: Principal) -> None:
+    """Conflict where it is not his now."""
+    given = await connection.fetchval(
+        "UPDATE callback SET taken_by = NULL, taken_until = NULL WHERE id = $1 AND taken_by = $2 AND state = 'open' RETURNING true",
+        callback_id, principal.subject,
+    )  # fmt: skip
+    if not given:
+        raise Conflict("该回访现在不由您进行")
+
 
 async def hold(connection: Connection, callback_id: uuid.UUID) -> Any:
     row = await connection.fetchrow("SELECT * FROM callback WHERE id = $1 FOR UPDATE", callback_id)
@@ -173,7 +218,7 @@ async def count_attempt(connection: Connection, row: Any, by: str, at: datetime)
         return False
     last = row["attempts"] + 1 >= rules().attempts
     await connection.execute(
-        "UPDATE callback SET attempts = attempts + 1, attempted_at = $2::timestamptz, state = CASE WHEN $3 THEN 'unreachable' ELSE state END, "
+        "UPDATE callback SET attempts = attempts + 1, attempted_at = $2::timestamptz, taken_by = NULL, taken_until = NULL, state = CASE WHEN $3 THEN 'unreachable' ELSE state END, "
         "closed_at = CASE WHEN $3 THEN $2::timestamptz END, closed_by = CASE WHEN $3 THEN $4 END WHERE id = $1",
         row["id"], at, last, by,
     )  # fmt: skip
@@ -225,11 +270,12 @@ async def find(
 
 
 def view(row: Any, principal: Principal, now: datetime) -> dict[str, Any]:
-    """A row for people. may_ask: by the caller, today."""
+    """A row for people. may_ask: by the caller, today, while nobody else is asking."""
+    others = row["taken_until"] is not None and row["taken_until"] > now and row["taken_by"] != principal.subject
     return {
         **dict(row), "state_label": STATE_LABELS[row["state"]], "ending_label": ending_label(row["ending"]),
         "matter_state_label": acts.STATE_LABELS[row["matter_state"]], "asks_performance": asks_performance(row["ending"]),
         "attempts_left": rules().attempts - row["attempts"], "overdue": row["state"] == "open" and row["due_at"] < now,
         "may_ask": row["state"] == "open" and row["due_from"] <= local_day(now) and principal.natural_person
-        and principal.subject not in row["settled_by"],
+        and principal.subject not in row["settled_by"] and not others,
     }  # fmt: skip

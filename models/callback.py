@@ -36,6 +36,9 @@ callback = Table(
     # Calls that nobody answered.
     Column("attempts", SmallInteger, nullable=False, server_default=text("0")),
     instant("attempted_at", nullable=True),
+    # Who is asking now, until when nobody else is given it.
+    Column("taken_by", Text),
+    instant("taken_until", nullable=True),
     Column("satisfied", Text),
     # Of an agreement.
     Column("performed", Text),
@@ -53,6 +56,7 @@ callback = Table(
     CheckConstraint("performed IN ('yes', 'partly', 'no', 'not_due')", name="performed"),
     CheckConstraint("(state = 'done') = (satisfied IS NOT NULL)", name="done"),
     CheckConstraint("(state = 'open') = (closed_at IS NULL)", name="closed"),
+    CheckConstraint("(taken_by IS NULL) = (taken_until IS NULL)", name="taken"),
     Index("uq_callback_open", "matter_id", unique=True, postgresql_where=text("state = 'open'")),
     Index("ix_callback_state", "state", "due_at", "id"),
     Index("ix_callback_opened_at", "opened_at"),

@@ -283,6 +283,54 @@ async def test_the_list_is_due_first_with_a_cursor_and_of_the_callers_places(cli
     assert (await client.get("second", "/v1/callbacks?cursor=x")).status_code == 422
 
 
+async def taken(client: Client, who: str, **body: Any) -> list[str]:
+    found = await client.post(who, "/v1/callbacks/take", body)
+    assert found.status_code == 200, found.text
+    return [i["id"] for i in found.json()["items"]]
+
+
+async def test_a_call_back_is_given_to_one_person_at_a_time(client: Client) -> None:
+    made = [await agreed(client, n) for n in range(1, 5)]
+    ids = {str((await only(client.house, one))["id"]) for one in made}
+    assert await taken(client, "mediator", limit=5) == []  # who handled them
+    assert await taken(client, "yichang", limit=5) == []
+    assert await taken(client, "second", limit=5, district="4205") == []
+    callers = ("second", "supervisor", "intake")
+    given = dict(zip(callers, await asyncio.gather(*(taken(client, who) for who in callers)), strict=True))
+    assert len({one for mine in given.values() for one in mine}) == 3
+    (mine,) = given["second"]
+    assert await taken(client, "second") == [mine]  # said again
+    assert set(await taken(client, "second", limit=5)) == {mine} | ids - {one for g in given.values() for one in g}
+    shown = {i["id"]: i for i in (await client.get("intake", "/v1/callbacks")).json()["items"]}
+    assert not shown[mine]["may_ask"]
+    assert shown[given["intake"][0]]["may_ask"]
+    assert shown[mine]["taken_by"] == "second"
+    # Given back; called in vain; kept too long.
+    assert (await client.post("intake", f"/v1/callbacks/{mine}/release")).status_code == 409
+    assert (await client.post("second", f"/v1/callbacks/{mine}/release")).status_code == 200
+    assert mine in await taken(client, "intake", limit=2)
+    (his,) = given["supervisor"]
+    assert (await client.post("supervisor", f"/v1/callbacks/{his}/attempt")).json()["counted"]
+    assert his not in await taken(client, "intake", limit=5)
+    async with client.house.database.connection() as connection:
+        await connection.execute("UPDATE callback SET taken_until = now() - interval '1 s' WHERE taken_by = 'intake'")
+        await connection.execute("UPDATE callback SET attempted_at = attempted_at - interval '5 hours'")
+    assert {mine, his} <= set(await taken(client, "supervisor", limit=5))
+
+
+async def test_wrong_takings_name_the_field(client: Client) -> None:
+    for body, field in (
+        ({"limit": 0}, "limit"),
+        ({"minutes": 1}, "minutes"),
+        ({"district": "4x"}, "district"),
+        ({"who": "a"}, "who"),
+    ):
+        found = await client.post("second", "/v1/callbacks/take", body)
+        assert found.status_code == 422
+        assert found.json()["errors"][0]["field"] == field
+    assert (await client.post("analyst", "/v1/callbacks/take", {})).status_code == 403
+
+
 # -- what was answered
 
 

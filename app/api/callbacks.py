@@ -1,7 +1,7 @@
 """Call-backs after a complaint ended, and what becomes of a dispute that comes again."""
 
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
@@ -47,7 +47,7 @@ async def list_callbacks(
     after: Annotated[str | None, Query(alias="cursor")] = None, limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Response:  # fmt: skip
     """回访: who is to be asked, due first. may_ask: whether the caller may, who must not have handled the matter; cause repeat: the
-    complainant came again (R2)."""
+    complainant came again (R2); taken_by: who is asking now, until taken_until."""
     principal.require(*_DESK)
     async with house.database.connection() as connection:
         items = await callbacks.listed(
@@ -56,6 +56,40 @@ async def list_callbacks(
         )  # fmt: skip
     more = cursor(items[limit - 1]["due_at"], items[limit - 1]["id"]) if len(items) > limit else None
     return answer({"items": items[:limit], "next_cursor": more})
+
+
+class Taking(BaseModel):
+    """minutes: for which nobody else is given them. district: a region's code or its beginning, within the caller's places."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: Annotated[int, Field(ge=1, le=20)] = 1
+    minutes: Annotated[int, Field(ge=5, le=240)] = 30
+    district: Annotated[Clean, Field(pattern=r"^\d{0,6}$")] = ""
+
+
+@router.post("/callbacks/take")
+async def take(house: InHouse, principal: Caller, body: Taking | None = None) -> Response:
+    """The next the caller may ask, due first, for him alone meanwhile; said again, what he has comes first. Left out are those whose complainant
+    was called in vain some hours ago. A result ends it, an attempt or POST .../release gives it back."""
+    principal.require(*_DESK)
+    wanted = body or Taking()
+    async with house.database.connection() as connection:
+        items = await callbacks.take(
+            connection, principal, lanes(principal), now=datetime.now(UTC), district=wanted.district, limit=wanted.limit,
+            keep=timedelta(minutes=wanted.minutes),
+        )  # fmt: skip
+    return answer({"items": items})
+
+
+@router.post("/callbacks/{callback_id}/release")
+async def release(house: InHouse, principal: Caller, callback_id: uuid.UUID) -> Response:
+    """Somebody else may ask. 409 where the caller has not taken it."""
+    principal.require(*_DESK)
+    async with house.database.connection() as connection:
+        await callbacks.find(connection, callback_id, principal, lanes(principal), now=datetime.now(UTC))
+        await callbacks.give_back(connection, callback_id, principal)
+    return answer({"id": callback_id, "state": "open"})
 
 
 @router.get("/callbacks/{callback_id}")
