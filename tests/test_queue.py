@@ -584,3 +584,197 @@ async def _claim_and_finish(connection: Connection) -> None:
         for row in rows:
             async with connection.transaction():
                 await work.finish(connection, row["id"], row["lease_token"], PEOPLE[0], {})
+
+
+# -- what others do in the same moment
+
+
+async def as_they_stand(connection: Connection) -> None:
+    """Each row in `ready` says what its items say."""
+    await check_places(connection)
+    wrong = await connection.fetch(
+        "SELECT r.unit_id FROM ready r JOIN work_item w ON w.unit_id = r.unit_id AND w.finished_at IS NULL LEFT JOIN recusal c ON c.matter_id = w.matter_id "
+        "GROUP BY r.unit_id HAVING min(w.urgent_at) <> r.urgent_at OR max(w.priority) <> r.priority OR NOT r.queue_id = ANY(array_agg(w.queue_id)) "
+        "OR NOT r.excluded @> coalesce(array_agg(c.subject) FILTER (WHERE c.subject IS NOT NULL), '{}')"
+    )
+    assert not wrong
+
+
+async def waits(house: House, task: asyncio.Task[Any]) -> bool:
+    """Whether it waits for a lock of another's; False when it came to its end."""
+    while not task.done():
+        async with house.database.connection() as connection:
+            if await connection.fetchval(
+                "SELECT true FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' LIMIT 1"
+            ):
+                return True
+        await asyncio.sleep(0.005)
+    return False
+
+
+async def test_the_worker_regroups_what_it_can_and_nothing_again_and_again(house: House) -> None:
+    async with house.database.transaction() as connection:
+        for n in range(21):  # more than one round looks at
+            near, far = await enqueue(connection, 2, district="420106"), await enqueue(connection, 1, district="420111")
+            joint = await join(connection, near + far)
+            await work.regroup(connection, joint)
+            if n % 2:
+                await work.close_item(connection, near[0], "withdraw", "portal")
+    assert await working.regroup(house) == 0
+    async with house.database.transaction() as connection:
+        later = await join(connection, await enqueue(connection, 2, district="420106"))
+    assert await working.regroup(house) == 1
+    async with house.database.connection() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM work_item WHERE unit_id = $1", later) == 2
+        await check_places(connection)
+    assert await working.regroup(house) == 0
+
+
+async def test_whoever_is_recused_does_not_get_it_by_its_joining_what_he_has(house: House) -> None:
+    one, two, three = PEOPLE
+    async with house.database.transaction() as connection:
+        ids = await enqueue(connection, 3)
+        items = await items_of(connection, ids)
+        (apart,) = await work.claim_these(connection, items[2:], two, lease_seconds=60)
+        await staff.recuse(connection, ids[2], one.subject, reason="亲属", actor="boss")
+        await work.exclude(connection, ids[2], one.subject, "boss", "亲属")
+        joint = await join(connection, ids)
+        await work.regroup(connection, joint)
+        rows = await work.claim(connection, "t1", one, limit=1, lease_seconds=60)
+        assert len(rows) == 2
+        await work.release(connection, apart["id"], apart["lease_token"], two)
+    assert await working.regroup(house) == 0
+    async with house.database.transaction() as connection:
+        assert len(await work.mine(connection, one)) == 2
+        await work.release(connection, rows[0]["id"], rows[0]["lease_token"], one)
+    assert await working.regroup(house) == 1
+    async with house.database.connection() as connection:
+        await as_they_stand(connection)
+        assert await work.claim(connection, "t1", one, limit=1, lease_seconds=60) == []
+        assert len(await work.claim(connection, "t1", three, limit=1, lease_seconds=60)) == 3
+
+
+async def test_what_joins_while_its_unit_is_given_back_is_in_its_row(house: House) -> None:
+    one = PEOPLE[0]
+    async with house.database.transaction() as connection:
+        ids = await enqueue(connection, 3)
+        items = await items_of(connection, ids)
+        joint = await join(connection, ids[1:])
+        await work.regroup(connection, joint)
+        rows = await work.claim_these(connection, items[1:], one, lease_seconds=60)
+        await staff.recuse(connection, ids[0], PEOPLE[1].subject, reason="亲属", actor="boss")
+        await work.exclude(connection, ids[0], PEOPLE[1].subject, "boss", "亲属")
+    async with house.database.transaction() as connection:
+        await connection.execute("SELECT 1 FROM matter WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE", ids)
+        await connection.execute(
+            "INSERT INTO joint_member (joint_matter_id, matter_id, consent) VALUES ($1, $2, 'given')", joint, ids[0]
+        )
+        await work.regroup(connection, joint)
+        releasing = asyncio.create_task(working.release(house, rows[0]["id"], rows[0]["lease_token"], one))
+        await waits(house, releasing)
+    await releasing
+    async with house.database.connection() as connection:
+        await as_they_stand(connection)
+        assert await work.claim(connection, "t1", PEOPLE[1], limit=1, lease_seconds=60) == []
+
+
+async def test_an_item_that_leaves_its_unit_takes_the_token_with_it_in_every_moment(house: House) -> None:
+    one = PEOPLE[0]
+    async with house.database.transaction() as connection:
+        ids = await enqueue(connection, 3)
+        joint = await join(connection, ids)
+        await work.regroup(connection, joint)
+        rows = await work.claim(connection, "t1", one, limit=1, lease_seconds=60)
+    left = next(r for r in rows if r["matter_id"] == ids[0])
+    async with house.database.transaction() as connection:
+        await connection.execute("SELECT 1 FROM matter WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE", ids)
+        await connection.execute("UPDATE joint_member SET left_at = now(), left_reason = 'left' WHERE matter_id = $1", ids[0])
+        await work.regroup(connection, joint)
+        releasing = asyncio.create_task(working.release(house, left["id"], left["lease_token"], one))
+        assert await waits(house, releasing)
+    await releasing
+    async with house.database.connection() as connection:
+        assert {r["id"] for r in await work.mine(connection, one)} == {r["id"] for r in rows} - {left["id"]}
+        await as_they_stand(connection)
+
+
+async def test_new_dates_are_not_lost_when_the_lease_ends_in_the_same_moment(house: House) -> None:
+    one = PEOPLE[0]
+    async with house.database.transaction() as connection:
+        (matter,) = await enqueue(connection, 1, due=timedelta(days=30))
+        (row,) = await work.claim(connection, "t1", one, limit=1, lease_seconds=60)
+    async with house.database.transaction() as connection:
+        await connection.execute("SELECT 1 FROM matter WHERE id = $1 FOR NO KEY UPDATE", matter)
+        await work.redate(connection, [matter])  # no clock runs: ten days from receipt
+        releasing = asyncio.create_task(working.release(house, row["id"], row["lease_token"], one))
+        await waits(house, releasing)
+    await releasing
+    async with house.database.connection() as connection:
+        await as_they_stand(connection)
+
+
+async def test_a_unit_goes_to_another_desk_while_one_of_its_matters_is_pressed(house: House) -> None:
+    one, boss = PEOPLE[0], person("boss", roles=("supervisor",))
+    async with house.database.transaction() as connection:
+        await queues.define(connection, boss, "desk-t1", {"name": "调解二组", "track": None, "district": "42"})
+        ids = await enqueue(connection, 2)
+        await work.regroup(connection, await join(connection, ids))
+        rows = await work.claim(connection, "t1", one, limit=1, lease_seconds=60)
+    mine = next(r for r in rows if r["matter_id"] == ids[0])
+    async with house.database.transaction() as connection:
+        await connection.execute("SELECT 1 FROM matter WHERE id = $1 FOR NO KEY UPDATE", ids[1])
+        await work.flag(connection, ids[1], "supervise", "boss", {})
+        sent = asyncio.create_task(
+            working.transfer(house, mine["id"], mine["lease_token"], one, queue="desk-t1", to=None, reason="专业")
+        )
+        assert await waits(house, sent)
+        await work.hurry(connection, ids[1])
+    await sent
+    async with house.database.connection() as connection:
+        assert {r["queue_id"] for r in await connection.fetch("SELECT queue_id FROM work_item")} == {"desk-t1"}
+        await as_they_stand(connection)
+
+
+@pytest.mark.parametrize("ends", ["release", "expire", "unseen", "rested", "return", "transfer"])
+async def test_what_was_rerouted_while_somebody_had_it_goes_there_when_he_gives_it_back(house: House, ends: str) -> None:
+    one, now = PEOPLE[0], datetime.now(UTC)
+    over = "UPDATE lease SET until = now() - interval '1 s'"
+    async with house.database.transaction() as connection:
+        (matter,) = await enqueue(connection, 1, priority=0)
+        (row,) = await work.claim(connection, "t1", one, limit=1, lease_seconds=60)
+        item, token = row["id"], row["lease_token"]
+        if ends == "rested":
+            await connection.execute("UPDATE lease SET held_for = 'reply'")
+        if ends in ("unseen", "rested"):
+            await connection.execute(over)
+        for track in ("t2", "t1", "t3"):
+            await work.reroute(connection, matter, track, "policy", priority=3, due_at=now, urgent_at=now)
+        if ends == "release":
+            await work.release(connection, item, token, one)
+        elif ends == "return":
+            await work.return_to_intake(connection, item, token, one, "无权")
+        elif ends == "transfer":
+            await work.transfer_to_queue(connection, await work.grasp(connection, item, token, one), "t2", "专业")
+        else:
+            if ends == "expire":
+                await connection.execute(over)
+            await work.sweep(connection)
+        found = await work.read_item(connection, item)
+        lies = {"return": "intake", "transfer": "t2", "rested": "t1"}.get(ends, "t3")
+        flags = ["rerouted:t3"] if ends in ("rested", "transfer") else []
+        assert (found["queue_id"], found["priority"], list(found["flags"])) == (lies, 3, flags)
+        assert (found["holder"] == one.subject) == (ends == "rested")
+        await as_they_stand(connection)
+
+
+async def test_a_sweep_reads_what_has_ended_and_no_more(house: House) -> None:
+    async with house.database.transaction() as connection:
+        await connection.execute(
+            "INSERT INTO lease (unit_id, token, holder, until) SELECT gen_random_uuid(), gen_random_uuid(), 'm', now() + interval '1 h' "
+            "FROM generate_series(1, 5000)"
+        )
+        await connection.execute("ANALYZE lease")
+        plan = await connection.fetch("EXPLAIN (ANALYZE, BUFFERS) " + work._EXPIRED.replace("$1", "500"))
+        text = "\n".join(r[0] for r in plan)
+        assert "Rows Removed" not in text
+        assert "Index Cond: (until <=" in text
