@@ -12,6 +12,8 @@ from typing import Any
 
 import asyncpg
 import pytest
+from alembic import command
+from alembic.config import Config
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
@@ -20,6 +22,7 @@ from app.database import Connection, Database
 from app.errors import Conflict, Forbidden, Invalid, LeaseLost, NotFound
 from app.identity import Principal, issue, new_id
 from app.triage import House
+from tests.conftest import Server, copy_of
 
 
 def person(subject: str, *places: str, skills: Sequence[str] = (), roles: Sequence[str] = ("mediator",)) -> Principal:
@@ -778,3 +781,39 @@ async def test_a_sweep_reads_what_has_ended_and_no_more(house: House) -> None:
         text = "\n".join(r[0] for r in plan)
         assert "Rows Removed" not in text
         assert "Index Cond: (until <=" in text
+
+
+async def test_work_survives_the_way_back_to_one_lease_an_item_and_forth(server: Server) -> None:
+    """A joint matter's lease is of a unit that is no item: it goes on as its first item."""
+
+    async def filled(url: str) -> None:
+        database = Database(url, pool_size=1)
+        async with database.transaction() as connection:
+            ids = await enqueue(connection, 5)
+            await work.regroup(connection, await join(connection, ids[:3]))
+            await work.regroup(connection, await join(connection, ids[3:]))
+            items = await items_of(connection, ids)
+            (one, *_) = await work.claim_these(connection, items[:1], PEOPLE[0], lease_seconds=600)
+            await work.finish(connection, one["id"], one["lease_token"], PEOPLE[0], {})
+        await database.close()
+
+    async def after(url: str, sql: str) -> list[Any]:
+        database = Database(url, pool_size=1)
+        async with database.connection() as connection:
+            rows = [tuple(r) for r in await connection.fetch(sql)]
+            if "ready" in sql:
+                await check_places(connection)
+        await database.close()
+        return rows
+
+    async with copy_of(server) as name:
+        url = server.of(name, owner=True)
+        await filled(url)
+        config = Config()
+        config.set_main_option("script_location", "migrations")
+        config.attributes["url"] = url
+        await asyncio.to_thread(command.downgrade, config, "0016")
+        states = "SELECT state, count(*), count(l.work_item_id) FROM work_item w LEFT JOIN lease l ON l.work_item_id = w.id GROUP BY 1 ORDER BY 1"
+        assert await after(url, states) == [("finished", 1, 0), ("leased", 1, 1), ("ready", 3, 0)]
+        await asyncio.to_thread(command.upgrade, config, "head")
+        assert await after(url, "SELECT (SELECT count(*) FROM ready), (SELECT count(*) FROM lease)") == [(3, 1)]
