@@ -645,16 +645,17 @@ async def hurry(connection: Connection, matter_id: uuid.UUID) -> None:
 async def redate(connection: Connection, matter_ids: Sequence[uuid.UUID]) -> None:
     """Items follow their matters' clocks: due by the first that runs, nobody's hurry while all are paused, their place in the queue
     by the first of all, in a joint matter by the first of all its members'. A live lease keeps its holder; only its dates are others."""
-    # A lease that ends now would write the unit's row by the old dates.
-    await connection.execute(_HOLD_LEASES, list(matter_ids))
+    # Else a lease that ends now, or another member's new dates, would write the unit's row by the old ones.
+    await connection.execute(_HOLD_UNITS, list(matter_ids))
     await connection.execute(_REDATE, list(matter_ids), _NO_TERM, PRIORITY_STEP)
 
 
-_HOLD_LEASES = """
-SELECT 1 FROM lease WHERE unit_id IN (SELECT unit_id FROM work_item WHERE matter_id = ANY($1) AND finished_at IS NULL) ORDER BY unit_id FOR UPDATE
+_HOLD_UNITS = """
+WITH unit AS MATERIALIZED (SELECT DISTINCT unit_id FROM work_item WHERE matter_id = ANY($1) AND finished_at IS NULL),
+ready AS MATERIALIZED (SELECT 1 FROM ready r WHERE r.unit_id IN (SELECT unit_id FROM unit) ORDER BY r.unit_id FOR UPDATE),
+leased AS MATERIALIZED (SELECT 1 FROM lease l WHERE l.unit_id IN (SELECT unit_id FROM unit) ORDER BY l.unit_id FOR UPDATE)
+SELECT count(*) FROM (SELECT 1 FROM ready UNION ALL SELECT 1 FROM leased) held
 """
-
-
 _REDATE = """
 WITH moved AS (
   UPDATE work_item w SET due_at = c.due_at, urgent_at = coalesce(least(c.any_at, j.any_at), m.received_at + $2::interval) - w.priority * $3::interval

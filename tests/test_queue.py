@@ -716,6 +716,33 @@ async def test_new_dates_are_not_lost_when_the_lease_ends_in_the_same_moment(hou
         await as_they_stand(connection)
 
 
+async def test_two_members_of_a_joint_matter_get_new_dates_at_once(house: House) -> None:
+    clock = (
+        "INSERT INTO clock (id, matter_id, key, law, received_on, mode, started_at, due_on, due_at, provisional, reason, other_modes) "
+        "VALUES (gen_random_uuid(), $1, 'complaint.accept', '', current_date, '', now(), current_date, now() - $2::interval, false, '', '{}')"
+    )
+    async with house.database.transaction() as connection:
+        ids = await enqueue(connection, 2, due=timedelta(days=30))
+        await work.regroup(connection, await join(connection, ids))
+
+    async def redate(connection: Connection, matter: uuid.UUID, earlier: timedelta) -> None:
+        await connection.execute("SELECT 1 FROM matter WHERE id = $1 FOR NO KEY UPDATE", matter)
+        await connection.execute(clock, matter, earlier)
+        await work.redate(connection, [matter])
+
+    async def beside() -> None:
+        async with house.database.transaction() as connection:
+            await redate(connection, ids[1], timedelta(days=1))
+
+    async with house.database.transaction() as connection:
+        await redate(connection, ids[0], timedelta(days=5))
+        other = asyncio.create_task(beside())
+        assert await waits(house, other)
+    await other
+    async with house.database.connection() as connection:
+        await as_they_stand(connection)
+
+
 async def test_a_unit_goes_to_another_desk_while_one_of_its_matters_is_pressed(house: House) -> None:
     one, boss = PEOPLE[0], person("boss", roles=("supervisor",))
     async with house.database.transaction() as connection:
