@@ -468,7 +468,7 @@ async def test_nobody_pulls_what_is_not_his(house: House) -> None:
                 assert len(got) == (2 if one.covers("420106") else 0)
                 for row in got:
                     await work.release(connection, row["id"], row["lease_token"], one)
-        for queue, error in (("nope", NotFound), ("420106.t1", Forbidden), ("t1", None)):
+        for queue, error in (("nope", NotFound), ("420106.t1", Forbidden), ("42059.t1", NotFound), ("t1", None)):
             if error:
                 with pytest.raises(error):
                     await work.claim(connection, queue, elsewhere, limit=1, lease_seconds=60)
