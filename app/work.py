@@ -362,10 +362,12 @@ async def _free(
     connection: Connection, held: Held, act: str, detail: Mapping[str, Any] | None = None, *, actor: str | None = None
 ) -> None:
     """Ends a locked lease; its unit may be pulled again."""
-    items = await _open_items(connection, held.unit_id)
+    items = await connection.fetch(
+        "SELECT id, flags FROM work_item WHERE unit_id = $1 AND finished_at IS NULL ORDER BY id", held.unit_id
+    )
     await connection.execute("DELETE FROM lease WHERE unit_id = $1", held.unit_id)
-    await _note(connection, items, act, actor or held.holder, detail or {}, held)
-    if act != "transfer":
+    await _note(connection, [i["id"] for i in items], act, actor or held.holder, detail or {}, held)
+    if act != "transfer" and any(f.startswith(_REROUTED) for i in items for f in i["flags"]):
         await connection.execute(_FOLLOW, [held.unit_id])
     await _settle(connection, [held.unit_id])
 
