@@ -56,15 +56,16 @@ class Database:
         SQLAlchemy's own connection around it, which costs as much as a small statement. The pool does not see what happens on it, so a
         connection that the server ended is thrown away here."""
         pooled = await self.engine.raw_connection()
-        try:
-            while (driver := cast(Connection, pooled.driver_connection)).is_closed():  # ended while nobody used it
-                pooled.invalidate()
-                pooled = await self.engine.raw_connection()
-            yield driver
-        except (asyncpg.InterfaceError, asyncpg.PostgresConnectionError, OSError):
+        while (driver := cast(Connection, pooled.driver_connection)).is_closed():  # ended while nobody used it
             pooled.invalidate()
+            pooled = await self.engine.raw_connection()
+        try:
+            yield driver
+        except ENDED:
+            driver.terminate()
             raise
         finally:
+            _spare(driver)
             # No transaction of SQLAlchemy's is open on it, so giving it back waits for nothing.
             pooled.close()
 
@@ -79,9 +80,12 @@ class Database:
         """A read-only transaction with a statement timeout: reports can neither write nor run on."""
         async with self.engine.connect() as connection:
             driver = await _driver(connection)
-            async with driver.transaction(readonly=True):
-                await driver.execute(f"SET LOCAL statement_timeout = {int(timeout_seconds * 1000)}")
-                yield connection
+            try:
+                async with driver.transaction(readonly=True):
+                    await driver.execute(f"SET LOCAL statement_timeout = {int(timeout_seconds * 1000)}")
+                    yield connection
+            finally:
+                _spare(driver)
 
     @asynccontextmanager
     async def snapshot(self, timeout_seconds: float = 15) -> AsyncIterator[Connection]:
@@ -97,6 +101,20 @@ class Database:
                 return bool(await driver.fetchval("SELECT to_regclass('letter') IS NOT NULL"))
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
             return False
+
+
+# After these the server has ended the connection, or the driver lost its way on it.
+ENDED = (
+    asyncpg.InterfaceError, asyncpg.InternalClientError, asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, OSError,
+)  # fmt: skip
+
+
+def _spare(driver: Connection) -> None:
+    """Ends a connection that can't be given to the next one, who then gets a new one. Whoever is cancelled while a transaction begins or
+    ends leaves it open or half open; what came after would fail on it, or be said done and never committed. Asked as the driver's own
+    pool does."""
+    if not driver.is_closed() and (driver.is_in_transaction() or driver._top_xact is not None):
+        driver.terminate()
 
 
 async def _driver(connection: AsyncConnection) -> Connection:

@@ -37,7 +37,7 @@ from app.api import (
     team,
 )  # fmt: skip
 from app.api.common import answer, problem
-from app.database import Database
+from app.database import ENDED, Database
 from app.errors import TriageError, Unavailable
 from app.identity import Identity
 from app.privacy import Vault, load_keys
@@ -190,7 +190,7 @@ class _Counted:
 
 
 def _unexpected(error: Exception) -> TriageError:
-    if isinstance(error, PoolTimeout | DisconnectionError | asyncpg.PostgresConnectionError | asyncpg.InterfaceError | OSError):
+    if isinstance(error, (PoolTimeout, DisconnectionError, asyncpg.CannotConnectNowError, asyncpg.DeadlockDetectedError, *ENDED)):
         return Unavailable("the database does not answer; try again")
     return TriageError("an unexpected error; the complaint, if one was sent and acknowledged, is safe")
 

@@ -17,8 +17,8 @@ from app.identity import ROLES, Principal
 ANY = "any"
 LANES = ("complaint", "report", "any")
 _ID = re.compile(r"(?!\d+\.)[a-z0-9][a-z0-9_-]*(?:\.[a-z0-9_-]+)*")
-# 420106.t2 is the part of t2 that lies there.
-_ASKED = re.compile(r"(?:(?P<district>\d{2,6})\.)?(?P<queue>.{1,60})")
+# 420106.t2 is the part of t2 that lies there. Of a province, a city or a district: to find nothing in half a city the whole queue is read.
+_ASKED = re.compile(r"(?:(?P<district>(?:\d\d){1,3})\.)?(?P<queue>.{1,60})")
 COLUMNS = "id, name, lane, track, district, desk, skill, goods, problems, roles, active"
 
 # The queue a matter falls into; for `format`, which is given the SQL of its track, district, goods and problem.

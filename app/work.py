@@ -245,32 +245,39 @@ async def renew(
 ) -> datetime:
     """From now on; also what rested with its holder is worked on again."""
     _check_seconds(lease_seconds)
-    until = await connection.fetchval(
-        "UPDATE lease l SET until = clock_timestamp() + make_interval(secs => $4), held_for = NULL FROM work_item w "
-        "WHERE w.id = $1 AND w.finished_at IS NULL AND l.unit_id = w.unit_id AND l.token = $2 AND l.holder = $3 AND l.until > clock_timestamp() RETURNING until",
-        item_id, token, principal.subject, float(lease_seconds),
-    )  # fmt: skip
-    if until is None:
-        raise await _lost(connection, item_id, token, principal)
-    return datetime.fromisoformat(until.isoformat())
+    for _ in range(2):  # the item may leave its joint matter's unit while this looks, and takes the token with it
+        until = await connection.fetchval(
+            "UPDATE lease l SET until = clock_timestamp() + make_interval(secs => $4), held_for = NULL FROM work_item w "
+            "WHERE w.id = $1 AND w.finished_at IS NULL AND l.unit_id = w.unit_id AND l.token = $2 AND l.holder = $3 AND l.until > clock_timestamp() RETURNING until",
+            item_id, token, principal.subject, float(lease_seconds),
+        )  # fmt: skip
+        if until is not None:
+            return datetime.fromisoformat(until.isoformat())
+    raise await _lost(connection, item_id, token, principal)
 
 
 async def grasp(connection: Connection, item_id: uuid.UUID, token: uuid.UUID, principal: Principal) -> Held:
     """Locks the lease, which must be the caller's and live. Raises LeaseLost, NotFound."""
-    row = await connection.fetchrow(
-        "SELECT w.matter_id, w.unit_id, w.queue_id, w.district, l.claimed_at FROM work_item w JOIN lease l ON l.unit_id = w.unit_id "
-        "WHERE w.id = $1 AND w.finished_at IS NULL AND l.token = $2 AND l.holder = $3 AND l.until > clock_timestamp() FOR UPDATE OF l",
-        item_id, token, principal.subject,
-    )  # fmt: skip
-    if row is None:
-        raise await _lost(connection, item_id, token, principal)
-    # Asked anew: another item of the unit may have been finished while this waited for the lease.
-    others = await connection.fetchval(
-        "SELECT count(*) FROM work_item WHERE unit_id = $1 AND id <> $2 AND finished_at IS NULL", row["unit_id"], item_id
-    )
-    return Held(
-        item_id, row["matter_id"], row["unit_id"], row["queue_id"], row["district"], token, principal.subject, row["claimed_at"], others
-    )  # fmt: skip
+    for _ in range(20):
+        row = await connection.fetchrow(
+            "SELECT w.matter_id, w.unit_id, w.queue_id, w.district, l.claimed_at FROM work_item w JOIN lease l ON l.unit_id = w.unit_id "
+            "WHERE w.id = $1 AND w.finished_at IS NULL AND l.token = $2 AND l.holder = $3 AND l.until > clock_timestamp() FOR UPDATE OF l",
+            item_id, token, principal.subject,
+        )  # fmt: skip
+        if row is None:
+            break
+        # Asked anew: while this waited for the lease an item of the unit may have been finished, or this one have left it.
+        now = await connection.fetchrow(
+            "SELECT count(*) FILTER (WHERE id <> $2) AS others, count(*) FILTER (WHERE id = $2) AS there FROM work_item "
+            "WHERE unit_id = $1 AND finished_at IS NULL",
+            row["unit_id"], item_id,
+        )  # fmt: skip
+        if now["there"]:
+            return Held(
+                item_id, row["matter_id"], row["unit_id"], row["queue_id"], row["district"], token, principal.subject, row["claimed_at"],
+                now["others"],
+            )  # fmt: skip
+    raise await _lost(connection, item_id, token, principal)
 
 
 async def release(
@@ -309,11 +316,21 @@ async def return_to_intake(
 
 
 async def transfer_to_queue(connection: Connection, held: Held, queue_id: str, reason: str) -> None:
-    """To another desk of the same bureau and track, the whole unit. Where it may go is asked before (queues.require_fit)."""
+    """To another desk of the same bureau and track, the whole unit. Where it may go is asked before (queues.require_fit). The matters of
+    all its items must be held (hold_unit)."""
     await connection.execute(
         "UPDATE work_item SET queue_id = $2 WHERE unit_id = $1 AND finished_at IS NULL", held.unit_id, queue_id
     )
     await _free(connection, held, "transfer", {"queue": queue_id, "reason": reason})
+
+
+async def hold_unit(connection: Connection, item_id: uuid.UUID) -> None:
+    """Holds the matters of all items of the item's unit, in the order everybody locks them."""
+    await connection.execute(
+        "SELECT 1 FROM matter WHERE id IN (SELECT matter_id FROM work_item WHERE unit_id = (SELECT unit_id FROM work_item WHERE id = $1)) "
+        "ORDER BY id FOR NO KEY UPDATE",
+        item_id,
+    )
 
 
 async def hold(
@@ -345,9 +362,13 @@ async def _free(
     connection: Connection, held: Held, act: str, detail: Mapping[str, Any] | None = None, *, actor: str | None = None
 ) -> None:
     """Ends a locked lease; its unit may be pulled again."""
-    items = await _open_items(connection, held.unit_id)
+    items = await connection.fetch(
+        "SELECT id, flags FROM work_item WHERE unit_id = $1 AND finished_at IS NULL ORDER BY id", held.unit_id
+    )
     await connection.execute("DELETE FROM lease WHERE unit_id = $1", held.unit_id)
-    await _note(connection, items, act, actor or held.holder, detail or {}, held)
+    await _note(connection, [i["id"] for i in items], act, actor or held.holder, detail or {}, held)
+    if act != "transfer" and any(f.startswith(_REROUTED) for i in items for f in i["flags"]):
+        await connection.execute(_FOLLOW, [held.unit_id])
     await _settle(connection, [held.unit_id])
 
 
@@ -361,9 +382,22 @@ async def _leave(connection: Connection, held: Held) -> None:
 async def _place(connection: Connection, item_id: uuid.UUID, track: str, district: str | None = None) -> None:
     place = queues.PLACE.format(track="$2::text", district="coalesce($3::text, w.district)", goods="m.goods", problem="m.problem")
     await connection.execute(
-        f"UPDATE work_item w SET queue_id = {place}, district = coalesce($3, w.district) FROM matter m WHERE w.id = $1 AND m.id = w.matter_id",
+        f"UPDATE work_item w SET queue_id = {place}, district = coalesce($3, w.district), flags = {_UNFLAGGED} FROM matter m "
+        "WHERE w.id = $1 AND m.id = w.matter_id",
         item_id, track, district,
     )  # fmt: skip
+
+
+# The track an item was put on while somebody had it is a flag, rerouted:TRACK; it goes there when he gives it back. What another has locked in
+# this moment stays: whoever holds an item may be waiting for the lease.
+_REROUTED = "rerouted:"
+_UNFLAGGED = f"ARRAY(SELECT f FROM unnest(w.flags) f WHERE NOT starts_with(f, '{_REROUTED}'))"
+_WANTED = f"(SELECT substr(f, {len(_REROUTED) + 1}) FROM unnest(w.flags) f WHERE starts_with(f, '{_REROUTED}'))"
+_FOLLOW = f"""
+UPDATE work_item w SET queue_id = {queues.PLACE.format(track=_WANTED, district="w.district", goods="m.goods", problem="m.problem")}, flags = {_UNFLAGGED}
+FROM matter m WHERE m.id = w.matter_id AND w.id IN (
+  SELECT w.id FROM work_item w WHERE w.unit_id = ANY($1) AND w.finished_at IS NULL AND {_WANTED} IS NOT NULL FOR NO KEY UPDATE SKIP LOCKED)
+"""
 
 
 async def _lost(connection: Connection, item_id: uuid.UUID, token: uuid.UUID, principal: Principal) -> LeaseLost | NotFound:
@@ -541,24 +575,12 @@ async def reopen(connection: Connection, matter_id: uuid.UUID, actor: str) -> No
 async def reroute(
     connection: Connection, matter_id: uuid.UUID, track: str, actor: str, *, priority: int, due_at: datetime | None, urgent_at: datetime
 ) -> bool:  # fmt: skip
-    """To another track's queue, or another place in its own. A live lease is never touched: it is flagged, and its holder decides.
+    """To another track's queue, or another place in its own. A live lease is never touched: it is flagged, and goes there when it ends.
     False: the matter never had an item; one that is finished stays so. The matter must be held."""
     found = await _stand(connection, matter_id)
     if found is None:
         return False
     if found.finished:
-        return True
-    if found.lease is not None:
-        there = await connection.fetchval(
-            "SELECT q.track IS NOT DISTINCT FROM $2 FROM queue q WHERE q.id = $1", found.queue_id, track
-        )
-        if not there:
-            await connection.execute(
-                "UPDATE work_item SET flags = flags || $2::text WHERE id = $1 AND NOT $2 = ANY(flags)",
-                found.item_id,
-                f"rerouted:{track}",
-            )
-            await _note(connection, [found.item_id], "reroute", actor, {"from": found.queue_id, "to": track})
         return True
     await connection.execute(
         "UPDATE work_item SET priority = $2, due_at = $3, urgent_at = $4 WHERE id = $1",
@@ -567,6 +589,20 @@ async def reroute(
         due_at,
         urgent_at,
     )
+    if found.live or (found.lease is not None and found.lease["held_for"]):
+        there = await connection.fetchval(
+            "SELECT q.track IS NOT DISTINCT FROM $2 FROM queue q WHERE q.id = $1", found.queue_id, track
+        )
+        await connection.execute(
+            f"UPDATE work_item w SET flags = {_UNFLAGGED} || $2::text[] WHERE id = $1",
+            found.item_id,
+            [] if there else [_REROUTED + track],
+        )
+        if not there:
+            await _note(connection, [found.item_id], "reroute", actor, {"from": found.queue_id, "to": track})
+        return True
+    if found.lease is not None:  # over, only no worker has seen it
+        await _free(connection, _held_by(found, matter_id, 0), "expire", actor="worker")
     await _place(connection, found.item_id, track)
     queue_id = await connection.fetchval("SELECT queue_id FROM work_item WHERE id = $1", found.item_id)
     if queue_id != found.queue_id:
@@ -611,9 +647,17 @@ async def hurry(connection: Connection, matter_id: uuid.UUID) -> None:
 async def redate(connection: Connection, matter_ids: Sequence[uuid.UUID]) -> None:
     """Items follow their matters' clocks: due by the first that runs, nobody's hurry while all are paused, their place in the queue
     by the first of all, in a joint matter by the first of all its members'. A live lease keeps its holder; only its dates are others."""
+    # Else a lease that ends now, or another member's new dates, would write the unit's row by the old ones.
+    await connection.execute(_HOLD_UNITS, list(matter_ids))
     await connection.execute(_REDATE, list(matter_ids), _NO_TERM, PRIORITY_STEP)
 
 
+_HOLD_UNITS = """
+WITH unit AS MATERIALIZED (SELECT DISTINCT unit_id FROM work_item WHERE matter_id = ANY($1) AND finished_at IS NULL),
+ready AS MATERIALIZED (SELECT 1 FROM ready r WHERE r.unit_id IN (SELECT unit_id FROM unit) ORDER BY r.unit_id FOR UPDATE),
+leased AS MATERIALIZED (SELECT 1 FROM lease l WHERE l.unit_id IN (SELECT unit_id FROM unit) ORDER BY l.unit_id FOR UPDATE)
+SELECT count(*) FROM (SELECT 1 FROM ready UNION ALL SELECT 1 FROM leased) held
+"""
 _REDATE = """
 WITH moved AS (
   UPDATE work_item w SET due_at = c.due_at, urgent_at = coalesce(least(c.any_at, j.any_at), m.received_at + $2::interval) - w.priority * $3::interval
@@ -715,8 +759,9 @@ async def require_may_have(connection: Connection, unit_id: uuid.UUID, subject: 
 
 # -- by the worker
 
+# By the statement's own time, which bounds the scan; else every live lease is read at each round.
 _EXPIRED = """
-SELECT unit_id, token, holder, claimed_at, held_for FROM lease WHERE until <= clock_timestamp() ORDER BY until LIMIT $1 FOR UPDATE SKIP LOCKED
+SELECT unit_id, token, holder, claimed_at, held_for FROM lease WHERE until <= statement_timestamp() ORDER BY until LIMIT $1 FOR UPDATE SKIP LOCKED
 """
 
 
@@ -731,10 +776,12 @@ async def sweep(connection: Connection, limit: int = 500) -> int:
         )
     if ended:
         await connection.execute("DELETE FROM lease WHERE unit_id = ANY($1)", ended)
-        await _settle(connection, ended)
     if rows:
         await connection.execute(_NOTE_SWEPT, [r["unit_id"] for r in rows], [r["token"] for r in rows], [r["holder"] for r in rows],
             [r["claimed_at"] for r in rows], ["rested" if r["held_for"] else "expire" for r in rows])  # fmt: skip
+    if ended:
+        await connection.execute(_FOLLOW, ended)
+        await _settle(connection, ended)
     return len(rows)
 
 
@@ -781,7 +828,8 @@ WHERE m.joint_matter_id = $1 AND w.finished_at IS NULL ORDER BY w.matter_id
 
 async def regroup(connection: Connection, joint_id: uuid.UUID) -> None:
     """A joint matter's open items of one district, the one with most of them, are one unit; whoever left it stands alone. What somebody
-    works on is taken in when his lease ends; what joins a unit somebody works on is his to do as well. The matters must be held."""
+    works on is taken in when his lease ends; what joins a unit somebody works on is his to do as well, unless he is recused from it: then
+    it stands alone as long as he has the unit. The matters must be held."""
     rows = await connection.fetch(_MEMBERS, joint_id)
     kept = [r for r in rows if r["kept"]]
     districts = [r["district"] for r in kept]
@@ -792,19 +840,33 @@ async def regroup(connection: Connection, joint_id: uuid.UUID) -> None:
             await _out(connection, row)
     if len(inside) < 2:
         return
-    joined = []
+    alone = []
     for row in inside:
         if row["unit_id"] != joint_id:
             found = await _stand(connection, row["matter_id"])
             if found is not None and found.lease is None and not found.finished:
-                await connection.execute("DELETE FROM ready WHERE unit_id = $1", found.unit_id)
-                await connection.execute("UPDATE work_item SET unit_id = $2 WHERE id = $1", row["id"], joint_id)
-                joined.append(row["id"])
-    if joined:
-        await _note(connection, joined, "join", "worker", {"joint_matter_id": str(joint_id)})
-        # A claim may have come meanwhile: whoever has the unit has these too.
-        await connection.execute("SELECT 1 FROM ready WHERE unit_id = $1 FOR UPDATE", joint_id)
-        await _settle(connection, [joint_id])
+                alone.append(row)
+    if not alone:
+        return
+    # Somebody may have claimed the unit, or give it back in this moment: then he writes its row without these, or finds them in it.
+    whose = await _hold_joint(connection, joint_id)
+    barred = await staff.recused(connection, [r["matter_id"] for r in alone], whose) if whose is not None else set()
+    joined = [r["id"] for r in alone if r["matter_id"] not in barred]
+    await connection.execute("DELETE FROM ready WHERE unit_id = ANY($1)", [r["unit_id"] for r in alone if r["id"] in joined])
+    await connection.execute("UPDATE work_item SET unit_id = $2 WHERE id = ANY($1)", joined, joint_id)
+    await _note(connection, joined, "join", "worker", {"joint_matter_id": str(joint_id)})
+    await _settle(connection, [joint_id])
+
+
+async def _hold_joint(connection: Connection, joint_id: uuid.UUID) -> str | None:
+    """Locks a joint matter's unit. Gives whose it is; None: it is ready, or has no open item yet. The matters must be held."""
+    for _ in range(20):
+        if await connection.fetchval("SELECT true FROM ready WHERE unit_id = $1 FOR UPDATE", joint_id):
+            return None
+        whose: str | None = await connection.fetchval("SELECT holder FROM lease WHERE unit_id = $1 FOR UPDATE", joint_id)
+        if whose is not None or not await _open_items(connection, joint_id):
+            return whose
+    raise Conflict("the work of the joint matter changes hands all the time; try again")
 
 
 async def _out(connection: Connection, row: Any) -> None:
@@ -824,10 +886,21 @@ async def _out(connection: Connection, row: Any) -> None:
     await _settle(connection, [row["id"], found.unit_id])
 
 
+# What `regroup` would change, and nothing else: a worker asks again until there is none.
 _UNGROUPED = """
-SELECT DISTINCT j.id FROM joint_matter j JOIN joint_member m ON m.joint_matter_id = j.id JOIN work_item w ON w.matter_id = m.matter_id AND w.finished_at IS NULL
-WHERE (j.state = 'joined' AND m.left_at IS NULL AND w.unit_id <> j.id AND EXISTS (SELECT 1 FROM ready r WHERE r.unit_id = w.unit_id))
-   OR (w.unit_id = j.id AND (j.state <> 'joined' OR m.left_at IS NOT NULL)) LIMIT $1
+WITH kept AS (
+  SELECT j.id AS joint_id, w.unit_id, w.matter_id, w.district, count(*) OVER (PARTITION BY j.id, w.district) AS together
+  FROM joint_matter j JOIN joint_member m ON m.joint_matter_id = j.id AND m.left_at IS NULL
+  JOIN work_item w ON w.matter_id = m.matter_id AND w.finished_at IS NULL JOIN queue q ON q.id = w.queue_id
+  WHERE j.state = 'joined' AND q.track IS DISTINCT FROM 'intake'
+), place AS (
+  SELECT DISTINCT ON (joint_id) joint_id, district FROM kept WHERE together > 1 ORDER BY joint_id, together DESC, district
+)
+SELECT joint_id AS id FROM kept k JOIN place USING (joint_id, district) WHERE unit_id <> joint_id AND EXISTS (SELECT 1 FROM ready r WHERE r.unit_id = k.unit_id)
+  AND NOT EXISTS (SELECT 1 FROM lease l JOIN recusal s ON s.subject = l.holder WHERE l.unit_id = k.joint_id AND s.matter_id = k.matter_id)
+UNION SELECT j.id FROM joint_matter j JOIN joint_member m ON m.joint_matter_id = j.id
+  JOIN work_item w ON w.matter_id = m.matter_id AND w.finished_at IS NULL AND w.unit_id = j.id WHERE j.state <> 'joined' OR m.left_at IS NOT NULL
+LIMIT $1
 """
 
 

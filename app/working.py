@@ -39,6 +39,8 @@ async def transfer(
     if (queue is None) == (to is None):
         raise Invalid.field("queue", "name the queue or the person it goes to")
     async with house.database.transaction() as connection:
+        if queue is not None:
+            await work.hold_unit(connection, item_id)
         matter = await cases.hold(connection, await work.matter_of(connection, item_id))
         told = {"queue": queue, "reason": reason} if queue else {"to": to, "reason": reason}
         try:

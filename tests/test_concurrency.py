@@ -3,11 +3,14 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 import pytest_asyncio
+from sqlalchemy import text
 
 from app import worker
 from app.database import Database
@@ -99,3 +102,40 @@ async def test_the_same_complaint_100_times_at_once_is_one_row(houses: list[Hous
     async with houses[0].database.connection() as connection:
         assert await connection.fetchval("SELECT count(*) FROM letter") == 1
         assert await connection.fetchval("SELECT count(*) FROM decision WHERE kind = 'initial'") == 1
+
+
+async def test_whoever_is_cancelled_leaves_no_open_transaction_to_the_next(url: str) -> None:
+    """While it begins, writes or commits; also where the deadline stands inside the connection's block, as at a letter's triage."""
+    database = Database(url, pool_size=1)
+
+    async def transaction() -> None:
+        async with database.transaction() as connection:
+            await connection.execute("SELECT 1")
+
+    async def inside(seconds: float) -> None:
+        async with database.connection() as connection:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds), connection.transaction():
+                    await connection.execute("SELECT 1")
+
+    async def report() -> None:
+        async with database.reading() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    try:
+        for n in range(80):
+            seconds = n * 25e-6
+            for one in (transaction(), inside(seconds), report()):
+                await transaction()  # else it would be connecting that is cancelled
+                task = asyncio.create_task(one)
+                await asyncio.sleep(seconds)
+                task.cancel()
+                with suppress(
+                    asyncio.CancelledError, asyncpg.InterfaceError
+                ):  # SQLAlchemy itself ends what is cancelled in its hands
+                    await task
+                async with database.connection() as connection:
+                    assert await connection.fetchval("SELECT 1") == 1
+                    assert not connection.is_in_transaction()
+    finally:
+        await database.close()

@@ -12,6 +12,8 @@ from typing import Any
 
 import asyncpg
 import pytest
+from alembic import command
+from alembic.config import Config
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
@@ -20,6 +22,7 @@ from app.database import Connection, Database
 from app.errors import Conflict, Forbidden, Invalid, LeaseLost, NotFound
 from app.identity import Principal, issue, new_id
 from app.triage import House
+from tests.conftest import Server, copy_of
 
 
 def person(subject: str, *places: str, skills: Sequence[str] = (), roles: Sequence[str] = ("mediator",)) -> Principal:
@@ -465,7 +468,7 @@ async def test_nobody_pulls_what_is_not_his(house: House) -> None:
                 assert len(got) == (2 if one.covers("420106") else 0)
                 for row in got:
                     await work.release(connection, row["id"], row["lease_token"], one)
-        for queue, error in (("nope", NotFound), ("420106.t1", Forbidden), ("t1", None)):
+        for queue, error in (("nope", NotFound), ("420106.t1", Forbidden), ("42059.t1", NotFound), ("t1", None)):
             if error:
                 with pytest.raises(error):
                     await work.claim(connection, queue, elsewhere, limit=1, lease_seconds=60)
@@ -584,3 +587,260 @@ async def _claim_and_finish(connection: Connection) -> None:
         for row in rows:
             async with connection.transaction():
                 await work.finish(connection, row["id"], row["lease_token"], PEOPLE[0], {})
+
+
+# -- what others do in the same moment
+
+
+async def as_they_stand(connection: Connection) -> None:
+    """Each row in `ready` says what its items say."""
+    await check_places(connection)
+    wrong = await connection.fetch(
+        "SELECT r.unit_id FROM ready r JOIN work_item w ON w.unit_id = r.unit_id AND w.finished_at IS NULL LEFT JOIN recusal c ON c.matter_id = w.matter_id "
+        "GROUP BY r.unit_id HAVING min(w.urgent_at) <> r.urgent_at OR max(w.priority) <> r.priority OR NOT r.queue_id = ANY(array_agg(w.queue_id)) "
+        "OR NOT r.excluded @> coalesce(array_agg(c.subject) FILTER (WHERE c.subject IS NOT NULL), '{}')"
+    )
+    assert not wrong
+
+
+async def waits(house: House, task: asyncio.Task[Any]) -> bool:
+    """Whether it waits for a lock of another's; False when it came to its end."""
+    while not task.done():
+        async with house.database.connection() as connection:
+            if await connection.fetchval(
+                "SELECT true FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' LIMIT 1"
+            ):
+                return True
+        await asyncio.sleep(0.005)
+    return False
+
+
+async def test_the_worker_regroups_what_it_can_and_nothing_again_and_again(house: House) -> None:
+    async with house.database.transaction() as connection:
+        for n in range(21):  # more than one round looks at
+            near, far = await enqueue(connection, 2, district="420106"), await enqueue(connection, 1, district="420111")
+            joint = await join(connection, near + far)
+            await work.regroup(connection, joint)
+            if n % 2:
+                await work.close_item(connection, near[0], "withdraw", "portal")
+    assert await working.regroup(house) == 0
+    async with house.database.transaction() as connection:
+        later = await join(connection, await enqueue(connection, 2, district="420106"))
+    assert await working.regroup(house) == 1
+    async with house.database.connection() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM work_item WHERE unit_id = $1", later) == 2
+        await check_places(connection)
+    assert await working.regroup(house) == 0
+
+
+async def test_whoever_is_recused_does_not_get_it_by_its_joining_what_he_has(house: House) -> None:
+    one, two, three = PEOPLE
+    async with house.database.transaction() as connection:
+        ids = await enqueue(connection, 3)
+        items = await items_of(connection, ids)
+        (apart,) = await work.claim_these(connection, items[2:], two, lease_seconds=60)
+        await staff.recuse(connection, ids[2], one.subject, reason="亲属", actor="boss")
+        await work.exclude(connection, ids[2], one.subject, "boss", "亲属")
+        joint = await join(connection, ids)
+        await work.regroup(connection, joint)
+        rows = await work.claim(connection, "t1", one, limit=1, lease_seconds=60)
+        assert len(rows) == 2
+        await work.release(connection, apart["id"], apart["lease_token"], two)
+    assert await working.regroup(house) == 0
+    async with house.database.transaction() as connection:
+        assert len(await work.mine(connection, one)) == 2
+        await work.release(connection, rows[0]["id"], rows[0]["lease_token"], one)
+    assert await working.regroup(house) == 1
+    async with house.database.connection() as connection:
+        await as_they_stand(connection)
+        assert await work.claim(connection, "t1", one, limit=1, lease_seconds=60) == []
+        assert len(await work.claim(connection, "t1", three, limit=1, lease_seconds=60)) == 3
+
+
+async def test_what_joins_while_its_unit_is_given_back_is_in_its_row(house: House) -> None:
+    one = PEOPLE[0]
+    async with house.database.transaction() as connection:
+        ids = await enqueue(connection, 3)
+        items = await items_of(connection, ids)
+        joint = await join(connection, ids[1:])
+        await work.regroup(connection, joint)
+        rows = await work.claim_these(connection, items[1:], one, lease_seconds=60)
+        await staff.recuse(connection, ids[0], PEOPLE[1].subject, reason="亲属", actor="boss")
+        await work.exclude(connection, ids[0], PEOPLE[1].subject, "boss", "亲属")
+    async with house.database.transaction() as connection:
+        await connection.execute("SELECT 1 FROM matter WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE", ids)
+        await connection.execute(
+            "INSERT INTO joint_member (joint_matter_id, matter_id, consent) VALUES ($1, $2, 'given')", joint, ids[0]
+        )
+        await work.regroup(connection, joint)
+        releasing = asyncio.create_task(working.release(house, rows[0]["id"], rows[0]["lease_token"], one))
+        await waits(house, releasing)
+    await releasing
+    async with house.database.connection() as connection:
+        await as_they_stand(connection)
+        assert await work.claim(connection, "t1", PEOPLE[1], limit=1, lease_seconds=60) == []
+
+
+async def test_an_item_that_leaves_its_unit_takes_the_token_with_it_in_every_moment(house: House) -> None:
+    one = PEOPLE[0]
+    async with house.database.transaction() as connection:
+        ids = await enqueue(connection, 3)
+        joint = await join(connection, ids)
+        await work.regroup(connection, joint)
+        rows = await work.claim(connection, "t1", one, limit=1, lease_seconds=60)
+    left = next(r for r in rows if r["matter_id"] == ids[0])
+    async with house.database.transaction() as connection:
+        await connection.execute("SELECT 1 FROM matter WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE", ids)
+        await connection.execute("UPDATE joint_member SET left_at = now(), left_reason = 'left' WHERE matter_id = $1", ids[0])
+        await work.regroup(connection, joint)
+        releasing = asyncio.create_task(working.release(house, left["id"], left["lease_token"], one))
+        assert await waits(house, releasing)
+    await releasing
+    async with house.database.connection() as connection:
+        assert {r["id"] for r in await work.mine(connection, one)} == {r["id"] for r in rows} - {left["id"]}
+        await as_they_stand(connection)
+
+
+async def test_new_dates_are_not_lost_when_the_lease_ends_in_the_same_moment(house: House) -> None:
+    one = PEOPLE[0]
+    async with house.database.transaction() as connection:
+        (matter,) = await enqueue(connection, 1, due=timedelta(days=30))
+        (row,) = await work.claim(connection, "t1", one, limit=1, lease_seconds=60)
+    async with house.database.transaction() as connection:
+        await connection.execute("SELECT 1 FROM matter WHERE id = $1 FOR NO KEY UPDATE", matter)
+        await work.redate(connection, [matter])  # no clock runs: ten days from receipt
+        releasing = asyncio.create_task(working.release(house, row["id"], row["lease_token"], one))
+        await waits(house, releasing)
+    await releasing
+    async with house.database.connection() as connection:
+        await as_they_stand(connection)
+
+
+async def test_two_members_of_a_joint_matter_get_new_dates_at_once(house: House) -> None:
+    clock = (
+        "INSERT INTO clock (id, matter_id, key, law, received_on, mode, started_at, due_on, due_at, provisional, reason, other_modes) "
+        "VALUES (gen_random_uuid(), $1, 'complaint.accept', '', current_date, '', now(), current_date, now() - $2::interval, false, '', '{}')"
+    )
+    async with house.database.transaction() as connection:
+        ids = await enqueue(connection, 2, due=timedelta(days=30))
+        await work.regroup(connection, await join(connection, ids))
+
+    async def redate(connection: Connection, matter: uuid.UUID, earlier: timedelta) -> None:
+        await connection.execute("SELECT 1 FROM matter WHERE id = $1 FOR NO KEY UPDATE", matter)
+        await connection.execute(clock, matter, earlier)
+        await work.redate(connection, [matter])
+
+    async def beside() -> None:
+        async with house.database.transaction() as connection:
+            await redate(connection, ids[1], timedelta(days=1))
+
+    async with house.database.transaction() as connection:
+        await redate(connection, ids[0], timedelta(days=5))
+        other = asyncio.create_task(beside())
+        assert await waits(house, other)
+    await other
+    async with house.database.connection() as connection:
+        await as_they_stand(connection)
+
+
+async def test_a_unit_goes_to_another_desk_while_one_of_its_matters_is_pressed(house: House) -> None:
+    one, boss = PEOPLE[0], person("boss", roles=("supervisor",))
+    async with house.database.transaction() as connection:
+        await queues.define(connection, boss, "desk-t1", {"name": "调解二组", "track": None, "district": "42"})
+        ids = await enqueue(connection, 2)
+        await work.regroup(connection, await join(connection, ids))
+        rows = await work.claim(connection, "t1", one, limit=1, lease_seconds=60)
+    mine = next(r for r in rows if r["matter_id"] == ids[0])
+    async with house.database.transaction() as connection:
+        await connection.execute("SELECT 1 FROM matter WHERE id = $1 FOR NO KEY UPDATE", ids[1])
+        await work.flag(connection, ids[1], "supervise", "boss", {})
+        sent = asyncio.create_task(
+            working.transfer(house, mine["id"], mine["lease_token"], one, queue="desk-t1", to=None, reason="专业")
+        )
+        assert await waits(house, sent)
+        await work.hurry(connection, ids[1])
+    await sent
+    async with house.database.connection() as connection:
+        assert {r["queue_id"] for r in await connection.fetch("SELECT queue_id FROM work_item")} == {"desk-t1"}
+        await as_they_stand(connection)
+
+
+@pytest.mark.parametrize("ends", ["release", "expire", "unseen", "rested", "return", "transfer"])
+async def test_what_was_rerouted_while_somebody_had_it_goes_there_when_he_gives_it_back(house: House, ends: str) -> None:
+    one, now = PEOPLE[0], datetime.now(UTC)
+    over = "UPDATE lease SET until = now() - interval '1 s'"
+    async with house.database.transaction() as connection:
+        (matter,) = await enqueue(connection, 1, priority=0)
+        (row,) = await work.claim(connection, "t1", one, limit=1, lease_seconds=60)
+        item, token = row["id"], row["lease_token"]
+        if ends == "rested":
+            await connection.execute("UPDATE lease SET held_for = 'reply'")
+        if ends in ("unseen", "rested"):
+            await connection.execute(over)
+        for track in ("t2", "t1", "t3"):
+            await work.reroute(connection, matter, track, "policy", priority=3, due_at=now, urgent_at=now)
+        if ends == "release":
+            await work.release(connection, item, token, one)
+        elif ends == "return":
+            await work.return_to_intake(connection, item, token, one, "无权")
+        elif ends == "transfer":
+            await work.transfer_to_queue(connection, await work.grasp(connection, item, token, one), "t2", "专业")
+        else:
+            if ends == "expire":
+                await connection.execute(over)
+            await work.sweep(connection)
+        found = await work.read_item(connection, item)
+        lies = {"return": "intake", "transfer": "t2", "rested": "t1"}.get(ends, "t3")
+        flags = ["rerouted:t3"] if ends in ("rested", "transfer") else []
+        assert (found["queue_id"], found["priority"], list(found["flags"])) == (lies, 3, flags)
+        assert (found["holder"] == one.subject) == (ends == "rested")
+        await as_they_stand(connection)
+
+
+async def test_a_sweep_reads_what_has_ended_and_no_more(house: House) -> None:
+    async with house.database.transaction() as connection:
+        await connection.execute(
+            "INSERT INTO lease (unit_id, token, holder, until) SELECT gen_random_uuid(), gen_random_uuid(), 'm', now() + interval '1 h' "
+            "FROM generate_series(1, 5000)"
+        )
+        await connection.execute("ANALYZE lease")
+        plan = await connection.fetch("EXPLAIN (ANALYZE, BUFFERS) " + work._EXPIRED.replace("$1", "500"))
+        text = "\n".join(r[0] for r in plan)
+        assert "Rows Removed" not in text
+        assert "Index Cond: (until <=" in text
+
+
+async def test_work_survives_the_way_back_to_one_lease_an_item_and_forth(server: Server) -> None:
+    """A joint matter's lease is of a unit that is no item: it goes on as its first item."""
+
+    async def filled(url: str) -> None:
+        database = Database(url, pool_size=1)
+        async with database.transaction() as connection:
+            ids = await enqueue(connection, 5)
+            await work.regroup(connection, await join(connection, ids[:3]))
+            await work.regroup(connection, await join(connection, ids[3:]))
+            items = await items_of(connection, ids)
+            (one, *_) = await work.claim_these(connection, items[:1], PEOPLE[0], lease_seconds=600)
+            await work.finish(connection, one["id"], one["lease_token"], PEOPLE[0], {})
+        await database.close()
+
+    async def after(url: str, sql: str) -> list[Any]:
+        database = Database(url, pool_size=1)
+        async with database.connection() as connection:
+            rows = [tuple(r) for r in await connection.fetch(sql)]
+            if "ready" in sql:
+                await check_places(connection)
+        await database.close()
+        return rows
+
+    async with copy_of(server) as name:
+        url = server.of(name, owner=True)
+        await filled(url)
+        config = Config()
+        config.set_main_option("script_location", "migrations")
+        config.attributes["url"] = url
+        await asyncio.to_thread(command.downgrade, config, "0016")
+        states = "SELECT state, count(*), count(l.work_item_id) FROM work_item w LEFT JOIN lease l ON l.work_item_id = w.id GROUP BY 1 ORDER BY 1"
+        assert await after(url, states) == [("finished", 1, 0), ("leased", 1, 1), ("ready", 3, 0)]
+        await asyncio.to_thread(command.upgrade, config, "head")
+        assert await after(url, "SELECT (SELECT count(*) FROM ready), (SELECT count(*) FROM lease)") == [(3, 1)]

@@ -113,6 +113,14 @@ def downgrade() -> None:
     op.drop_column("lease", "request_key")
     op.drop_column("lease", "held_for")
     op.alter_column("lease", "unit_id", new_column_name="work_item_id")
+    # A joint unit, whose id is no item's, goes on as its first item; the others are ready again.
+    op.execute(
+        "UPDATE lease l SET work_item_id = w.id FROM (SELECT DISTINCT ON (unit_id) unit_id, id FROM work_item WHERE finished_at IS NULL "
+        "ORDER BY unit_id, urgent_at, id) w WHERE w.unit_id = l.work_item_id AND w.id <> l.work_item_id"
+    )
+    op.execute(
+        "DELETE FROM lease l WHERE NOT EXISTS (SELECT 1 FROM work_item w WHERE w.id = l.work_item_id AND w.finished_at IS NULL)"
+    )
     op.create_foreign_key(op.f("fk_lease_work_item_id"), "lease", "work_item", ["work_item_id"], ["id"])
     op.execute(
         "ALTER TABLE lease RESET (autovacuum_vacuum_scale_factor, autovacuum_vacuum_threshold, autovacuum_vacuum_cost_delay)"
@@ -121,12 +129,10 @@ def downgrade() -> None:
     op.add_column("work_item", sa.Column("state", sa.Text(), nullable=True))
     op.add_column("work_item", sa.Column("skill", sa.Text(), nullable=True))
     op.add_column("work_item", sa.Column("claims", sa.Integer(), server_default=sa.text("0"), nullable=False))
-    # A joint unit's lease goes on as that of its first item; the others are ready again.
     op.execute(
         "UPDATE work_item SET state = CASE WHEN finished_at IS NOT NULL THEN 'finished' "
         "WHEN EXISTS (SELECT 1 FROM lease l WHERE l.work_item_id = work_item.id) THEN 'leased' ELSE 'ready' END"
     )
-    op.execute("DELETE FROM lease l USING work_item w WHERE w.id = l.work_item_id AND w.finished_at IS NOT NULL")
     # A desk's own queue did not exist: its work goes to that of its track.
     op.execute(
         "UPDATE work_item w SET queue_id = coalesce(q.track, 'intake') FROM queue q WHERE q.id = w.queue_id AND q.track IS DISTINCT FROM q.id"
