@@ -34,6 +34,8 @@ LAST_CALL = timedelta(days=7)
 KEPT = timedelta(days=1)
 HELD_FOR = ("appraisal", "appointment", "reply", "other")
 _LONGEST_HOLD = timedelta(days=60)
+# Among those who may not have a unit: everybody who is not cleared for reports (Art. 37), in whatever queue it lies.
+_UNCLEARED = "*"
 _NO_TERM = timedelta(days=10)
 
 
@@ -41,6 +43,7 @@ def urgent_at(due_at: datetime | None, received_at: datetime, priority: int) -> 
     return (due_at or received_at + _NO_TERM) - priority * PRIORITY_STEP
 
 
+_KEPT_FROM = f"CASE WHEN {{report}} THEN '{{{{{_UNCLEARED}}}}}'::text[] ELSE '{{{{}}}}' END"
 _IN_PLACE = queues.PLACE.format(track="$3::text", district="$4::text", goods="m.goods", problem="m.problem")
 _ENQUEUE = f"""
 WITH item AS (
@@ -48,7 +51,8 @@ WITH item AS (
   SELECT $1, m.id, $1, {_IN_PLACE}, $4, $5, $6, $7 FROM matter m WHERE m.id = $2
   ON CONFLICT (matter_id) DO NOTHING RETURNING id, queue_id, district, priority, urgent_at
 )
-INSERT INTO ready (unit_id, queue_id, district, priority, urgent_at) SELECT id, queue_id, district, priority, urgent_at FROM item
+INSERT INTO ready (unit_id, queue_id, district, priority, urgent_at, excluded)
+SELECT item.id, queue_id, item.district, priority, urgent_at, {_KEPT_FROM.format(report="m.lane = 'report'")} FROM item JOIN matter m ON m.id = $2
 """
 
 
@@ -70,7 +74,7 @@ async def enqueue(connection: Connection, items: Sequence[Mapping[str, Any]]) ->
 
 # -- claims
 
-_AVAILABLE = f"NOT $3 = ANY(r.excluded) AND NOT EXISTS ({staff.AWAY.format(subject='$3')})"
+_AVAILABLE = f"NOT $3 = ANY(r.excluded) AND ($8::boolean OR NOT '{_UNCLEARED}' = ANY(r.excluded)) AND NOT EXISTS ({staff.AWAY.format(subject='$3')})"
 _MAY = queues.MAY_PULL.format(roles="$6::text[]", skills="$7::text[]", reports="$8::boolean")
 # By the statement's own time, which unlike the clock bounds the scan: without anything near its end it ends at once.
 _LAST = "AND r.priority = 0 AND r.urgent_at <= statement_timestamp() + $9::interval"
@@ -418,12 +422,20 @@ async def _note(
     )  # fmt: skip
 
 
-_SETTLE = """
+# What was found to be of another lane while somebody had it goes where its track is worked on.
+_STRAY = f"""
+UPDATE work_item w SET queue_id = {queues.PLACE.format(track="m.track", district="w.district", goods="m.goods", problem="m.problem")}
+FROM matter m, queue q WHERE w.unit_id = ANY($1) AND w.finished_at IS NULL AND m.id = w.matter_id AND q.id = w.queue_id AND q.lane NOT IN ('any', m.lane)
+  AND EXISTS (SELECT 1 FROM queue t WHERE t.id = m.track) AND NOT EXISTS (SELECT 1 FROM lease l WHERE l.unit_id = w.unit_id)
+RETURNING w.id, q.id AS before, w.queue_id AS after
+"""
+_SETTLE = f"""
 WITH unit AS (
   SELECT w.unit_id, (array_agg(w.queue_id ORDER BY w.priority DESC, w.urgent_at, w.id))[1] AS queue_id,
          (array_agg(w.district ORDER BY w.priority DESC, w.urgent_at, w.id))[1] AS district, max(w.priority) AS priority,
-         min(w.urgent_at) AS urgent_at, coalesce(array_agg(DISTINCT r.subject) FILTER (WHERE r.subject IS NOT NULL), '{}') AS excluded
-  FROM work_item w LEFT JOIN recusal r ON r.matter_id = w.matter_id
+         min(w.urgent_at) AS urgent_at, coalesce(array_agg(DISTINCT r.subject) FILTER (WHERE r.subject IS NOT NULL), '{{}}')
+         || {_KEPT_FROM.format(report="bool_or(m.lane = 'report')")} AS excluded
+  FROM work_item w JOIN matter m ON m.id = w.matter_id LEFT JOIN recusal r ON r.matter_id = w.matter_id
   WHERE w.unit_id = ANY($1) AND w.finished_at IS NULL AND NOT EXISTS (SELECT 1 FROM lease l WHERE l.unit_id = w.unit_id)
   GROUP BY w.unit_id
 ), gone AS (
@@ -438,6 +450,8 @@ ON CONFLICT (unit_id) DO UPDATE SET queue_id = excluded.queue_id, district = exc
 
 async def _settle(connection: Connection, unit_ids: Sequence[uuid.UUID]) -> None:
     """The units' rows in `ready` as their items stand now. Their rows must be locked, or just made."""
+    for moved in await connection.fetch(_STRAY, list(unit_ids)):
+        await _note(connection, [moved["id"]], "reroute", "worker", {"from": moved["before"], "to": moved["after"]})
     await connection.execute(_SETTLE, list(unit_ids))
 
 
@@ -697,13 +711,17 @@ async def require_may_have(connection: Connection, unit_id: uuid.UUID, subject: 
     if person is None:
         raise Invalid.field("to", "no such person with a token that works")
     items = await connection.fetch(
-        "SELECT matter_id, queue_id, district FROM work_item WHERE unit_id = $1 AND finished_at IS NULL", unit_id
+        "SELECT w.matter_id, w.queue_id, w.district, m.lane FROM work_item w JOIN matter m ON m.id = w.matter_id "
+        "WHERE w.unit_id = $1 AND w.finished_at IS NULL",
+        unit_id,
     )
     if (absence := await staff.away(connection, subject)) is not None:
         stands_in = f"; {absence['deputy']} stands in" if absence["deputy"] else ""
         raise Conflict(f"{subject} is away until {absence['until_at']:%Y-%m-%d}{stands_in}")
     if not all(person.covers(i["district"]) for i in items):
         raise Invalid.field("to", "the place of the matter is outside that person's jurisdiction")
+    if not all(i["lane"] in person.lanes for i in items):
+        raise Invalid.field("to", f"{subject} is not cleared for reports (Art. 37)")
     for queue_id in {i["queue_id"] for i in items}:
         try:
             await queues.require(connection, queue_id, person)
