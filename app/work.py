@@ -799,7 +799,8 @@ WHERE m.joint_matter_id = $1 AND w.finished_at IS NULL ORDER BY w.matter_id
 
 async def regroup(connection: Connection, joint_id: uuid.UUID) -> None:
     """A joint matter's open items of one district, the one with most of them, are one unit; whoever left it stands alone. What somebody
-    works on is taken in when his lease ends; what joins a unit somebody works on is his to do as well. The matters must be held."""
+    works on is taken in when his lease ends; what joins a unit somebody works on is his to do as well, unless he is recused from it. The
+    matters must be held."""
     rows = await connection.fetch(_MEMBERS, joint_id)
     kept = [r for r in rows if r["kept"]]
     districts = [r["district"] for r in kept]
@@ -810,9 +811,14 @@ async def regroup(connection: Connection, joint_id: uuid.UUID) -> None:
             await _out(connection, row)
     if len(inside) < 2:
         return
+    # Locked first: nobody claims it meanwhile, whom one that joins it may exclude.
+    home = next((r["matter_id"] for r in inside if r["unit_id"] == joint_id), None)
+    standing = await _stand(connection, home) if home else None
+    whose = standing.lease["holder"] if standing and standing.lease else None
+    barred = await staff.recused(connection, [r["matter_id"] for r in inside], whose) if whose else set()
     joined = []
     for row in inside:
-        if row["unit_id"] != joint_id:
+        if row["unit_id"] != joint_id and row["matter_id"] not in barred:
             found = await _stand(connection, row["matter_id"])
             if found is not None and found.lease is None and not found.finished:
                 await connection.execute("DELETE FROM ready WHERE unit_id = $1", found.unit_id)
@@ -820,8 +826,6 @@ async def regroup(connection: Connection, joint_id: uuid.UUID) -> None:
                 joined.append(row["id"])
     if joined:
         await _note(connection, joined, "join", "worker", {"joint_matter_id": str(joint_id)})
-        # A claim may have come meanwhile: whoever has the unit has these too.
-        await connection.execute("SELECT 1 FROM ready WHERE unit_id = $1 FOR UPDATE", joint_id)
         await _settle(connection, [joint_id])
 
 
@@ -842,9 +846,15 @@ async def _out(connection: Connection, row: Any) -> None:
     await _settle(connection, [row["id"], found.unit_id])
 
 
+# Only what `regroup` would do something about: else the worker came back to it for ever.
 _UNGROUPED = """
 SELECT DISTINCT j.id FROM joint_matter j JOIN joint_member m ON m.joint_matter_id = j.id JOIN work_item w ON w.matter_id = m.matter_id AND w.finished_at IS NULL
-WHERE (j.state = 'joined' AND m.left_at IS NULL AND w.unit_id <> j.id AND EXISTS (SELECT 1 FROM ready r WHERE r.unit_id = w.unit_id))
+WHERE (j.state = 'joined' AND m.left_at IS NULL AND w.unit_id <> j.id AND EXISTS (SELECT 1 FROM ready r WHERE r.unit_id = w.unit_id)
+    AND EXISTS (SELECT 1 FROM queue q WHERE q.id = w.queue_id AND q.track IS DISTINCT FROM 'intake') AND w.district = (
+      SELECT o.district FROM joint_member om JOIN work_item o ON o.matter_id = om.matter_id AND o.finished_at IS NULL JOIN queue q ON q.id = o.queue_id
+      WHERE om.joint_matter_id = j.id AND om.left_at IS NULL AND q.track IS DISTINCT FROM 'intake'
+      GROUP BY 1 HAVING count(*) > 1 ORDER BY count(*) DESC, 1 LIMIT 1)
+    AND NOT EXISTS (SELECT 1 FROM lease l JOIN recusal c ON c.subject = l.holder AND c.matter_id = w.matter_id WHERE l.unit_id = j.id))
    OR (w.unit_id = j.id AND (j.state <> 'joined' OR m.left_at IS NOT NULL)) LIMIT $1
 """
 

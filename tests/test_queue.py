@@ -508,6 +508,37 @@ async def test_a_joint_matter_is_claimed_whole_and_comes_apart_item_by_item(hous
         await check_places(connection)
 
 
+async def test_whoever_has_a_joint_matter_gets_none_that_joins_it_and_excludes_him(house: House) -> None:
+    async with house.database.transaction() as connection:
+        ids = await enqueue(connection, 3)
+        joint = await join(connection, ids[:2])
+        await work.regroup(connection, joint)
+        taken = await work.claim(connection, "t1", PEOPLE[0], limit=1, lease_seconds=600)
+        await staff.recuse(connection, ids[2], PEOPLE[0].subject, reason="亲属", actor="boss")
+        await connection.execute(
+            "INSERT INTO joint_member (joint_matter_id, matter_id, consent) VALUES ($1, $2, 'given')", joint, ids[2]
+        )
+    assert await working.regroup(house) == 0
+    async with house.database.transaction() as connection:
+        assert await work.holder(connection, ids[2]) is None
+        await work.release(connection, taken[0]["id"], taken[0]["lease_token"], PEOPLE[0])
+    assert await working.regroup(house) == 1
+    async with house.database.transaction() as connection:
+        assert await work.claim(connection, "t1", PEOPLE[0], limit=9, lease_seconds=600) == []
+        assert len(await work.claim(connection, "t1", PEOPLE[1], limit=1, lease_seconds=600)) == 3
+        await check_places(connection)
+
+
+async def test_a_joint_matter_that_stands_as_it_should_is_left_alone(house: House) -> None:
+    """The member in another district stays alone: the worker must not come back to it for ever."""
+    async with house.database.transaction() as connection:
+        ids = [*await enqueue(connection, 2), *await enqueue(connection, 1, district="4205")]
+        await join(connection, ids)
+        await join(connection, [*await enqueue(connection, 1), *await enqueue(connection, 1, district="4205")])
+    assert await working.regroup(house) == 1
+    assert await working.regroup(house) == 0
+
+
 async def test_whoever_is_recused_or_away_gets_nothing(house: House) -> None:
     one, two, three = PEOPLE
     async with house.database.transaction() as connection:
