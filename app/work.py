@@ -371,9 +371,13 @@ async def _place(connection: Connection, item_id: uuid.UUID, track: str, distric
 
 
 async def _lost(connection: Connection, item_id: uuid.UUID, token: uuid.UUID, principal: Principal) -> LeaseLost | NotFound:
-    if not await connection.fetchval("SELECT true FROM work_item WHERE id = $1", item_id):
-        return NotFound("no such work item")
+    """Of another place's item, or a report's, it is not even told that there is one, unless the caller had it."""
+    item = await connection.fetchrow(
+        "SELECT w.district, m.lane FROM work_item w JOIN matter m ON m.id = w.matter_id WHERE w.id = $1", item_id
+    )
     ended = await ended_by(connection, item_id, token, principal.subject)
+    if item is None or (ended is None and not (principal.covers(item["district"]) and item["lane"] in principal.lanes)):
+        return NotFound("no such work item")
     how = (
         f": {_ENDED.get(ended['act'], ended['act'])} at {ended['at']:%Y-%m-%d %H:%M:%S} UTC by {ended['actor']}" if ended else ""
     )
