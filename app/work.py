@@ -326,7 +326,7 @@ async def hold(
     """Rests with its holder until then, out of the queue: an appraisal, an appointment, a reply is waited for. It comes back to him for a
     day (KEPT), then to the queue. A term that runs is not slept through: Conflict where it ends before."""
     if held_for not in HELD_FOR:
-        raise Invalid.field("for", f"must be one of {', '.join(HELD_FOR)}")
+        raise Invalid.field("held_for", f"must be one of {', '.join(HELD_FOR)}")
     held = await grasp(connection, item_id, token, principal)
     ends = until or now + _LONGEST_HOLD
     if not now < ends <= now + _LONGEST_HOLD:

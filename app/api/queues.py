@@ -107,7 +107,7 @@ class Queue(_Shape):
     name: _Name | None = None
     lane: Literal["complaint", "report", "any"] | None = None
     track: _Name | None = None
-    district: Annotated[Clean, Field(pattern=r"^\d{0,6}$")] | None = None
+    district: Annotated[Clean, Field(pattern=r"^[0-9]{0,6}$")] | None = None
     desk: _Name | None = None
     skill: _Name | None = None
     goods: Annotated[list[_Name], Field(max_length=50)] | None = None
