@@ -237,8 +237,7 @@ async def _held(connection: Connection, matter_id: uuid.UUID, principal: Princip
     matter = await cases.hold(connection, matter_id)
     if not principal.covers(matter["district"]) or matter["lane"] not in lanes:
         raise NotFound("no such matter")
-    if await staff.recused(connection, [matter_id], principal.subject):
-        raise Forbidden(f"{law.cite(law.ORDER_121, 21)}：您已回避本件，不得办理")
+    await staff.require_free(connection, matter_id, principal.subject)
     return matter
 
 
@@ -412,6 +411,7 @@ async def consent(
             if row["state"] in acts.CLOSED:
                 continue
             matter = await cases.hold(connection, row["id"])
+            await staff.require_free(connection, row["id"], principal.subject)
             decided += await contacts.say(
                 house, connection, matter, party=party, agrees=agrees, to=to, actor=principal.subject, at=now
             )

@@ -124,6 +124,10 @@ async def recuse(
         matter = await _his(connection, await work.matter_of(connection, item_id), principal)
         if subject != principal.subject and not principal.has("supervisor", "admin"):
             raise Forbidden("only a supervisor excludes another person")
+        if subject != principal.subject:
+            await staff.require_free(connection, matter["id"], principal.subject)
+            if not await identity.is_known(connection, subject):
+                raise Invalid.field("subject", "no such person")
         if subject == principal.subject and token is not None and not await staff.recused(connection, [matter["id"]], subject):
             await work.grasp(connection, item_id, token, principal)
         cases.require_open(matter)
@@ -148,6 +152,7 @@ async def assign(
     principal.require_person()
     async with house.database.transaction() as connection:
         matter = await _his(connection, await work.matter_of(connection, item_id), principal)
+        await staff.require_free(connection, matter["id"], principal.subject)
         if to is None:
             await work.recall(connection, item_id, principal.subject, reason)
         else:
