@@ -330,6 +330,7 @@ async def finish(
                 return uuid.UUID(str(matter["id"]))
             raise
         cases.require_open(matter)
+        require_cleared(matter, principal)
         if matter["lane"] not in acts.ACTS[act].lanes:
             fitting = sorted(o for o, (a, _) in OUTCOMES.items() if matter["lane"] in acts.ACTS[a].lanes)
             raise Invalid.field("outcome", f"for this matter it must be one of {', '.join(fitting)}")
@@ -345,6 +346,12 @@ async def finish(
         signed = Signed(act, ground, note, said, [principal.subject], moment)
         await effects.carry_out(house, connection, matter, signed, Ending(outcome, recovered_fen, satisfied))
     return matter_id
+
+
+def require_cleared(matter: Any, principal: Principal) -> None:
+    """Whoever holds what was found to be a report since, and is not cleared for reports (Art. 37), can only give it back."""
+    if matter["lane"] not in principal.lanes:
+        raise Forbidden("本件已改按举报办理，须由有权办理举报的人员办理；请放回队列（release）")
 
 
 async def was_said(

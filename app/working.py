@@ -79,6 +79,7 @@ async def hold(
         if held_for == "appraisal" and matter["state"] != "appraising":
             principal.require_person()
             await work.grasp(connection, item_id, token, principal)
+            settling.require_cleared(matter, principal)
             if not reason:
                 raise Invalid.field("reason", f"{acts.ACTS['appraise'].label} needs a reason")
             acts.require("appraise", matter)

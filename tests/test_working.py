@@ -294,6 +294,8 @@ async def test_a_report_is_nobodys_who_is_not_cleared_in_whatever_queue_it_lies(
     item = await one(client)
     corrected = await client.post("intake", f"/v1/matters/{item['matter_id']}/correct-reading", {"kind": "report"})
     assert corrected.json()["lane"] == "report"
+    for verb, more in (("finish", {"outcome": "verified"}), ("hold", {"held_for": "appraisal", "reason": "送检"})):
+        assert (await say(client, item, verb, **more)).status_code == 403, verb
     assert (await say(client, item, "release")).status_code == 200
     assert await claimed(client, "second") == []
     (mine,) = await claimed(client, "cleared")
