@@ -628,10 +628,24 @@ async def hurry(connection: Connection, matter_id: uuid.UUID) -> None:
 
 async def redate(connection: Connection, matter_ids: Sequence[uuid.UUID]) -> None:
     """Items follow their matters' clocks: due by the first that runs, nobody's hurry while all are paused, their place in the queue
-    by the first of all, in a joint matter by the first of all its members'. A live lease keeps its holder; only its dates are others."""
+    by the first of all, in a joint matter by the first of all its members'. A live lease keeps its holder; only its dates are others. What
+    rests comes back to its holder before a term that runs again ends."""
+    resting = await connection.fetch(_RESTING, list(matter_ids))
     await connection.execute(_REDATE, list(matter_ids), _NO_TERM, PRIORITY_STEP)
+    if resting:
+        await connection.execute(_WAKE, [r["unit_id"] for r in resting], KEPT)
 
 
+_RESTING = """
+SELECT l.unit_id FROM lease l WHERE l.held_for IS NOT NULL
+  AND l.unit_id IN (SELECT unit_id FROM work_item WHERE matter_id = ANY($1) AND finished_at IS NULL) ORDER BY 1 FOR UPDATE
+"""
+_WAKE = """
+UPDATE lease l SET held_for = CASE WHEN d.due_at > clock_timestamp() THEN held_for END,
+  until = CASE WHEN d.due_at > clock_timestamp() THEN d.due_at ELSE clock_timestamp() + $2::interval END
+FROM (SELECT unit_id, min(due_at) AS due_at FROM work_item WHERE unit_id = ANY($1) AND finished_at IS NULL GROUP BY 1) d
+WHERE l.unit_id = d.unit_id AND l.until > d.due_at AND l.until > clock_timestamp()
+"""
 _REDATE = """
 WITH moved AS (
   UPDATE work_item w SET due_at = c.due_at, urgent_at = coalesce(least(c.any_at, j.any_at), m.received_at + $2::interval) - w.priority * $3::interval

@@ -143,6 +143,36 @@ async def test_what_waits_for_something_rests_with_its_holder(client: Client) ->
     assert (await client.get("mediator", f"/v1/work-items/{item['id']}")).json()["state"] == "leased"
 
 
+async def test_what_rests_comes_back_before_a_term_that_runs_again_ends(client: Client) -> None:
+    item = await one(client)
+    path = f"/v1/matters/{item['matter_id']}"
+    await client.post("mediator", f"{path}/accept")
+    held = (await say(client, item, "hold", held_for="appraisal", reason="送检")).json()
+    assert datetime.fromisoformat(held["lease_until"]) > datetime.now(UTC) + timedelta(days=59)
+    async with client.house.database.connection() as connection:
+        await connection.execute("UPDATE clock SET started_at = started_at - interval '57 days' WHERE stopped_at IS NULL")
+    assert (await client.post("second", f"{path}/resume")).status_code == 200
+    (mine,) = (await client.get("mediator", "/v1/work-items?mine=true")).json()["items"]
+    assert (mine["state"], mine["lease_until"]) == ("held", mine["due_at"])
+    async with client.house.database.transaction() as connection:
+        await connection.execute(
+            "UPDATE clock SET due_on = current_date - 1, due_at = now() - interval '1 day' WHERE stopped_at IS NULL"
+        )
+        await work.redate(connection, [uuid.UUID(item["matter_id"])])
+    (mine,) = (await client.get("mediator", "/v1/work-items?mine=true")).json()["items"]
+    assert (mine["state"], mine["lease_token"]) == ("leased", item["lease_token"])
+
+
+async def test_only_who_works_at_a_desk_claims(client: Client) -> None:
+    await matter(client.house, 0, PLAIN, shop=OTHER_SHOP)
+    for who in ("portal", "analyst"):
+        assert (await client.post(who, QUEUE, {})).status_code == 403
+    opened = {"name": "x", "district": "42", "track": "t1", "roles": ["portal", "analyst"]}
+    assert (await client.call("supervisor", "PUT", "/v1/queues/opened", json=opened)).status_code == 200
+    await matter(client.house, 1, PLAIN, shop=OTHER_SHOP)
+    assert (await client.post("portal", "/v1/queues/opened/claim", {})).status_code == 403
+
+
 async def test_too_hard_goes_up_and_from_the_top_to_a_supervisor(client: Client) -> None:
     item = await one(client)
     tracks = [item["queue_id"]]

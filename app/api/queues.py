@@ -161,6 +161,7 @@ async def claim(
     """Leases the most urgent items: {items: [{id, lease_token, lease_until, matter ...}]}. queue: an id of GET /v1/queues, its part in a
     district (420106.t2), or any: all the caller may pull from. The items of a joint matter come together, under one token; limit counts
     them as one. With an Idempotency-Key the same request again gives the same leases while one of them lives."""
+    principal.require(*_DESK)
     wanted = body or Claim()
     visible = lanes(principal)
     until = time.monotonic() + _wait_seconds(prefer)
