@@ -733,13 +733,14 @@ async def require_may_have(connection: Connection, unit_id: uuid.UUID, subject: 
         "WHERE w.unit_id = $1 AND w.finished_at IS NULL",
         unit_id,
     )
-    if (absence := await staff.away(connection, subject)) is not None:
-        stands_in = f"; {absence['deputy']} stands in" if absence["deputy"] else ""
-        raise Conflict(f"{subject} is away until {absence['until_at']:%Y-%m-%d}{stands_in}")
     if not all(person.covers(i["district"]) for i in items):
         raise Invalid.field("to", "the place of the matter is outside that person's jurisdiction")
     if not all(i["lane"] in person.lanes for i in items):
         raise Invalid.field("to", f"{subject} is not cleared for reports (Art. 37)")
+    # Of who works elsewhere it is not told that he is away.
+    if (absence := await staff.away(connection, subject)) is not None:
+        stands_in = f"; {absence['deputy']} stands in" if absence["deputy"] else ""
+        raise Conflict(f"{subject} is away until {absence['until_at']:%Y-%m-%d}{stands_in}")
     for queue_id in {i["queue_id"] for i in items}:
         try:
             await queues.require(connection, queue_id, person)
@@ -855,8 +856,8 @@ async def _out(connection: Connection, row: Any) -> None:
     await connection.execute("UPDATE work_item SET unit_id = id WHERE id = $1", row["id"])
     if found.lease is not None:
         await connection.execute(
-            "INSERT INTO lease (unit_id, token, holder, claimed_at, until, held_for) SELECT $2, token, holder, claimed_at, until, held_for "
-            "FROM lease WHERE unit_id = $1",
+            "INSERT INTO lease (unit_id, token, holder, claimed_at, until, held_for, request_key) "
+            "SELECT $2, token, holder, claimed_at, until, held_for, request_key FROM lease WHERE unit_id = $1",
             found.unit_id, row["id"],
         )  # fmt: skip
         if not await _open_items(connection, found.unit_id):

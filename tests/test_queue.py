@@ -487,7 +487,7 @@ async def test_a_joint_matter_is_claimed_whole_and_comes_apart_item_by_item(hous
         early = (await work.claim_these(connection, [items[2]], two, lease_seconds=60))[0]
         joint = await join(connection, ids[:3])
         await work.regroup(connection, joint)
-        rows = await work.claim(connection, "t1", one, limit=1, lease_seconds=60)
+        rows = await work.claim(connection, "t1", one, limit=1, lease_seconds=60, key="k")
         assert [r["id"] for r in rows] == items[:2]
         assert len({r["lease_token"] for r in rows}) == 1
         token = rows[0]["lease_token"]
@@ -502,6 +502,8 @@ async def test_a_joint_matter_is_claimed_whole_and_comes_apart_item_by_item(hous
         # One that leaves is its holder's still, by the same token.
         await connection.execute("UPDATE joint_member SET left_at = now(), left_reason = 'left' WHERE matter_id = $1", ids[1])
         await work.regroup(connection, joint)
+        again = await work.claim(connection, "t1", one, limit=1, lease_seconds=60, key="k")
+        assert {r["id"] for r in again} == set(items[1:3])  # what that key has, as it stands now
         await work.finish(connection, items[1], token, one, {})
         assert {r["id"] for r in await work.mine(connection, one)} == {items[2]}
         await work.release(connection, items[2], token, one)

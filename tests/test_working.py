@@ -378,6 +378,8 @@ async def test_only_a_supervisor_of_all_his_places_enters_anothers_absence(clien
         "supervisor": [entered, theirs],
         "second": [],
     }  # who works for all of 42 works there too
+    elsewhere = await say(client, item, "transfer", to="yichang", reason="协作")
+    assert (elsewhere.status_code, "jurisdiction" in elsewhere.json()["detail"]) == (422, True)
     assert (await client.post("boss", f"/v1/absences/{entered}/end")).status_code == 404
     assert (await client.post("machine", f"/v1/absences/{entered}/end")).status_code == 403
     assert (await client.post("boss", f"/v1/absences/{theirs}/end")).status_code == 200
