@@ -166,6 +166,7 @@ WITH picked AS (
   WHERE k.state = 'open' AND k.due_from <= $4 AND NOT $1 = ANY(k.settled_by) AND (k.taken_until IS NULL OR k.taken_until <= $5 OR k.taken_by = $1)
     AND (k.attempted_at IS NULL OR k.attempted_at <= $5 - $6::interval) AND m.closed_at IS NOT NULL
     AND m.lane = ANY($2) AND m.district ^@ ANY($3::text[]) AND starts_with(m.district, $7) AND NOT EXISTS ({staff.AWAY.format(subject="$1")})
+    AND NOT EXISTS (SELECT 1 FROM recusal r WHERE r.matter_id = k.matter_id AND r.subject = $1)
   ORDER BY (k.taken_by = $1 AND k.taken_until > $5) IS TRUE DESC, k.due_at, k.id LIMIT $8 FOR UPDATE OF k SKIP LOCKED
 )
 UPDATE callback k SET taken_by = $1, taken_until = $5 + $9::interval FROM picked WHERE k.id = picked.id RETURNING k.id
@@ -241,7 +242,7 @@ async def end(
 
 _ROWS = """
 SELECT k.*, m.letter_id AS complaint_id, m.district, m.lane, m.state AS matter_state, m.track, m.goods, m.problem, m.amount_fen, m.recovered_fen,
-       mc.name AS merchant
+       mc.name AS merchant, ARRAY(SELECT subject FROM recusal r WHERE r.matter_id = k.matter_id) AS recused
 FROM callback k JOIN matter m ON m.id = k.matter_id LEFT JOIN merchant mc ON mc.id = m.merchant_id
 WHERE m.lane = ANY($1) AND EXISTS (SELECT 1 FROM unnest($2::text[]) j WHERE starts_with(m.district, j))
 """
@@ -273,9 +274,9 @@ def view(row: Any, principal: Principal, now: datetime) -> dict[str, Any]:
     """A row for people. may_ask: by the caller, today, while nobody else is asking."""
     others = row["taken_until"] is not None and row["taken_until"] > now and row["taken_by"] != principal.subject
     return {
-        **dict(row), "state_label": STATE_LABELS[row["state"]], "ending_label": ending_label(row["ending"]),
+        **{k: v for k, v in row.items() if k != "recused"}, "state_label": STATE_LABELS[row["state"]], "ending_label": ending_label(row["ending"]),
         "matter_state_label": acts.STATE_LABELS[row["matter_state"]], "asks_performance": asks_performance(row["ending"]),
         "attempts_left": rules().attempts - row["attempts"], "overdue": row["state"] == "open" and row["due_at"] < now,
         "may_ask": row["state"] == "open" and row["due_from"] <= local_day(now) and principal.natural_person
-        and principal.subject not in row["settled_by"] and not others,
+        and principal.subject not in row["settled_by"] and principal.subject not in row["recused"] and not others,
     }  # fmt: skip

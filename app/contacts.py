@@ -92,6 +92,7 @@ async def _matter(connection: Connection, item_id: uuid.UUID, principal: Princip
     principal.require_person("write what was said and agreed")
     item = await _item(connection, item_id, principal, lanes)
     matter = await cases.hold(connection, item["matter_id"])
+    await staff.require_free(connection, matter["id"], principal.subject)
     if await work.holder(connection, matter["id"]) != principal.subject:
         desk = principal.has("intake") and item["queue_id"] == "intake"
         if not (desk or principal.has("supervisor", "admin")):

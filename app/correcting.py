@@ -30,6 +30,7 @@ from app import (
     policy,
     rerouting,
     runs,
+    staff,
     work,
 )
 from app.calendar import local_day
@@ -76,6 +77,7 @@ async def correct_reading(
         matter = await cases.hold(connection, matter_id)
         if not principal.covers(matter["district"]) or matter["lane"] not in lanes:
             raise NotFound("no such matter")
+        await staff.require_free(connection, matter_id, principal.subject)
         if wanted.kind == "both" and "report" not in lanes:
             raise Forbidden("whether there is a report is the intake desk's to say (Art. 37)")
         if matter["kind"] == "both" and wanted.kind == matter["lane"] and "report" not in lanes:

@@ -25,6 +25,10 @@ _CLOCK_SKEW = timedelta(minutes=10)
 def _clean(value: str) -> str:
     if "\x00" in value:
         raise ValueError("must not hold NUL characters")
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # half a character, which no database takes
+        raise ValueError("must be Unicode text") from None
     return value
 
 

@@ -87,6 +87,9 @@ async def define(connection: Connection, principal: Principal, queue_id: str, va
         raise Invalid.field(
             "id", "must be of lower-case letters, digits, - _ and dots, at most 60, and not begin with a region's code"
         )
+    for field in ("lane", "district", "goods", "problems", "roles", "active"):
+        if values.get(field, "") is None:
+            raise Invalid.field(field, "must not be null; what is absent stays as it is")
     known = await connection.fetchrow(f"SELECT {COLUMNS} FROM queue WHERE id = $1 FOR UPDATE", queue_id)
     empty: dict[str, Any] = {
         "lane": "complaint",

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from app import acts, audit, callbacks, cases, law, settling
+from app import acts, audit, callbacks, cases, law, settling, staff
 from app.calendar import local_day
 from app.callbacks import PERFORMED, SATISFIED, STATE_LABELS, UNPERFORMED
 from app.database import Connection, to_json
@@ -154,6 +154,7 @@ async def _held(
     matter = await cases.hold(connection, matter_id)
     if not principal.covers(matter["district"]) or matter["lane"] not in lanes:
         raise NotFound("no such call-back")
+    await staff.require_free(connection, matter_id, principal.subject)
     row = await callbacks.hold(connection, callback_id)
     if principal.subject in row["settled_by"]:
         raise Forbidden("回访须由承办人员以外的人员进行，您办理过该投诉")
@@ -204,6 +205,8 @@ async def choose(
         earlier_id = await cases.repeated(connection, matter_id)
         if earlier_id is None:
             raise Conflict("该投诉没有办结后再次投诉（R2）的发现")
+        for one in (matter_id, earlier_id):
+            await staff.require_free(connection, one, principal.subject)
         cases.require_open(matter)
         if await connection.fetchval("SELECT true FROM state_change WHERE matter_id = $1 AND act = 'repeat_new'", matter_id):
             raise Conflict("已认定按新的争议办理")

@@ -237,8 +237,7 @@ async def _held(connection: Connection, matter_id: uuid.UUID, principal: Princip
     matter = await cases.hold(connection, matter_id)
     if not principal.covers(matter["district"]) or matter["lane"] not in lanes:
         raise NotFound("no such matter")
-    if await staff.recused(connection, [matter_id], principal.subject):
-        raise Forbidden(f"{law.cite(law.ORDER_121, 21)}：您已回避本件，不得办理")
+    await staff.require_free(connection, matter_id, principal.subject)
     return matter
 
 
@@ -331,6 +330,7 @@ async def finish(
                 return uuid.UUID(str(matter["id"]))
             raise
         cases.require_open(matter)
+        require_cleared(matter, principal)
         if matter["lane"] not in acts.ACTS[act].lanes:
             fitting = sorted(o for o, (a, _) in OUTCOMES.items() if matter["lane"] in acts.ACTS[a].lanes)
             raise Invalid.field("outcome", f"for this matter it must be one of {', '.join(fitting)}")
@@ -346,6 +346,12 @@ async def finish(
         signed = Signed(act, ground, note, said, [principal.subject], moment)
         await effects.carry_out(house, connection, matter, signed, Ending(outcome, recovered_fen, satisfied))
     return matter_id
+
+
+def require_cleared(matter: Any, principal: Principal) -> None:
+    """Whoever holds what was found to be a report since, and is not cleared for reports (Art. 37), can only give it back."""
+    if matter["lane"] not in principal.lanes:
+        raise Forbidden("本件已改按举报办理，须由有权办理举报的人员办理；请放回队列（release）")
 
 
 async def was_said(
@@ -412,6 +418,7 @@ async def consent(
             if row["state"] in acts.CLOSED:
                 continue
             matter = await cases.hold(connection, row["id"])
+            await staff.require_free(connection, row["id"], principal.subject)
             decided += await contacts.say(
                 house, connection, matter, party=party, agrees=agrees, to=to, actor=principal.subject, at=now
             )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from app import identity
+from app import identity, law
 from app.database import Connection
 from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.identity import Principal, new_id
@@ -19,13 +19,15 @@ AWAY = f"SELECT 1 FROM absence a WHERE a.subject = {{subject}} AND {RUNS}"
 async def leave(
     connection: Connection, principal: Principal, *, subject: str, from_at: datetime, until_at: datetime, deputy: str | None, now: datetime
 ) -> Any:  # fmt: skip
-    """Enters an absence: one's own, or by a supervisor another's. While it lasts the person is given no work; what he holds goes to his
+    """Enters an absence: one's own, or by a supervisor of his places another's. While it lasts the person is given no work; what he holds goes to his
     deputy, or back to its queue. A deputy stands in for the work, he gains no rights by it."""
     if subject != principal.subject and not principal.has("supervisor", "admin"):
         raise Forbidden("only a supervisor enters another person's absence")
     principal.require_person("enter an absence")
+    if not await _leads(connection, principal, subject):
+        raise Invalid.field("subject", "is nobody with a token that works whose places are all yours")
     if not from_at < until_at or until_at <= now or until_at - from_at > _LONGEST:
-        raise Invalid.field("until", f"must be after `from` and now, at most {_LONGEST.days} days long")
+        raise Invalid.field("until_at", f"must be after `from_at` and now, at most {_LONGEST.days} days long")
     if deputy is not None:
         if deputy == subject:
             raise Invalid.field("deputy", "must be another person")
@@ -45,10 +47,20 @@ async def leave(
     )  # fmt: skip
 
 
+async def _leads(connection: Connection, principal: Principal, subject: str) -> bool:
+    """Whether the person's work is his to move: his own, or that of somebody who works for no other places."""
+    if subject == principal.subject:
+        return True
+    person = await identity.find_person(connection, subject)
+    return person is not None and (principal.has("admin") or all(principal.covers(place) for place in person.jurisdictions))
+
+
 async def come_back(connection: Connection, principal: Principal, absence_id: uuid.UUID, now: datetime) -> Any:
     """Ends it now, before its time or before it began."""
+    principal.require_person("end an absence")
     row = await connection.fetchrow("SELECT * FROM absence WHERE id = $1 FOR UPDATE", absence_id)
-    if row is None or (row["subject"] != principal.subject and not principal.has("supervisor", "admin")):
+    may = row is not None and (row["subject"] == principal.subject or principal.has("supervisor", "admin"))
+    if not may or not await _leads(connection, principal, row["subject"]):
         raise NotFound("no such absence")
     if row["ended_at"] is not None or row["until_at"] <= now:
         raise Conflict("it is over already")
@@ -58,13 +70,14 @@ async def come_back(connection: Connection, principal: Principal, absence_id: uu
 
 
 async def absences(connection: Connection, principal: Principal) -> list[Any]:
-    """Those that run or are to come: a supervisor's view of all, anybody's of his own and of those he stands in for."""
-    every = principal.has("supervisor", "admin")
+    """Those that run or are to come: a supervisor's view of all who work for his places, anybody's of his own and of those he stands in
+    for."""
+    every = "EXISTS (SELECT 1 FROM api_token t, unnest(t.jurisdictions) p, unnest($3::text[]) j WHERE t.subject = absence.subject AND (starts_with(p, j) OR starts_with(j, p)))"
     return list(
         await connection.fetch(
             "SELECT id, subject, from_at, until_at, deputy, actor, created_at FROM absence WHERE ended_at IS NULL AND until_at > clock_timestamp() "
-            "AND ($1 OR subject = $2 OR deputy = $2) ORDER BY from_at, id LIMIT 500",
-            every, principal.subject,
+            f"AND (subject = $2 OR deputy = $2 OR ($1 AND {every})) ORDER BY from_at, id LIMIT 500",
+            principal.has("supervisor", "admin"), principal.subject, [""] if principal.has("admin") else list(principal.jurisdictions),
         )
     )  # fmt: skip
 
@@ -85,6 +98,12 @@ async def recuse(connection: Connection, matter_id: uuid.UUID, subject: str, *, 
             matter_id, subject, reason, actor,
         )
     )  # fmt: skip
+
+
+async def require_free(connection: Connection, matter_id: uuid.UUID, subject: str) -> None:
+    """Forbidden for whoever is recused from the matter, also where he needs no lease for what he wants to do."""
+    if await recused(connection, [matter_id], subject):
+        raise Forbidden(f"{law.cite(law.ORDER_121, 21)}：您已回避本件，不得办理")
 
 
 async def recused(connection: Connection, matter_ids: Sequence[uuid.UUID], subject: str) -> set[uuid.UUID]:

@@ -34,6 +34,8 @@ LAST_CALL = timedelta(days=7)
 KEPT = timedelta(days=1)
 HELD_FOR = ("appraisal", "appointment", "reply", "other")
 _LONGEST_HOLD = timedelta(days=60)
+# Among those who may not have a unit: everybody who is not cleared for reports (Art. 37), in whatever queue it lies.
+_UNCLEARED = "*"
 _NO_TERM = timedelta(days=10)
 
 
@@ -41,6 +43,7 @@ def urgent_at(due_at: datetime | None, received_at: datetime, priority: int) -> 
     return (due_at or received_at + _NO_TERM) - priority * PRIORITY_STEP
 
 
+_KEPT_FROM = f"CASE WHEN {{report}} THEN '{{{{{_UNCLEARED}}}}}'::text[] ELSE '{{{{}}}}' END"
 _IN_PLACE = queues.PLACE.format(track="$3::text", district="$4::text", goods="m.goods", problem="m.problem")
 _ENQUEUE = f"""
 WITH item AS (
@@ -48,7 +51,8 @@ WITH item AS (
   SELECT $1, m.id, $1, {_IN_PLACE}, $4, $5, $6, $7 FROM matter m WHERE m.id = $2
   ON CONFLICT (matter_id) DO NOTHING RETURNING id, queue_id, district, priority, urgent_at
 )
-INSERT INTO ready (unit_id, queue_id, district, priority, urgent_at) SELECT id, queue_id, district, priority, urgent_at FROM item
+INSERT INTO ready (unit_id, queue_id, district, priority, urgent_at, excluded)
+SELECT item.id, queue_id, item.district, priority, urgent_at, {_KEPT_FROM.format(report="m.lane = 'report'")} FROM item JOIN matter m ON m.id = $2
 """
 
 
@@ -70,7 +74,7 @@ async def enqueue(connection: Connection, items: Sequence[Mapping[str, Any]]) ->
 
 # -- claims
 
-_AVAILABLE = f"NOT $3 = ANY(r.excluded) AND NOT EXISTS ({staff.AWAY.format(subject='$3')})"
+_AVAILABLE = f"NOT $3 = ANY(r.excluded) AND ($8::boolean OR NOT '{_UNCLEARED}' = ANY(r.excluded)) AND NOT EXISTS ({staff.AWAY.format(subject='$3')})"
 _MAY = queues.MAY_PULL.format(roles="$6::text[]", skills="$7::text[]", reports="$8::boolean")
 # By the statement's own time, which unlike the clock bounds the scan: without anything near its end it ends at once.
 _LAST = "AND r.priority = 0 AND r.urgent_at <= statement_timestamp() + $9::interval"
@@ -339,7 +343,7 @@ async def hold(
     """Rests with its holder until then, out of the queue: an appraisal, an appointment, a reply is waited for. It comes back to him for a
     day (KEPT), then to the queue. A term that runs is not slept through: Conflict where it ends before."""
     if held_for not in HELD_FOR:
-        raise Invalid.field("for", f"must be one of {', '.join(HELD_FOR)}")
+        raise Invalid.field("held_for", f"must be one of {', '.join(HELD_FOR)}")
     held = await grasp(connection, item_id, token, principal)
     ends = until or now + _LONGEST_HOLD
     if not now < ends <= now + _LONGEST_HOLD:
@@ -401,9 +405,13 @@ FROM matter m WHERE m.id = w.matter_id AND w.id IN (
 
 
 async def _lost(connection: Connection, item_id: uuid.UUID, token: uuid.UUID, principal: Principal) -> LeaseLost | NotFound:
-    if not await connection.fetchval("SELECT true FROM work_item WHERE id = $1", item_id):
-        return NotFound("no such work item")
+    """Of another place's item, or a report's, it is not even told that there is one, unless the caller had it."""
+    item = await connection.fetchrow(
+        "SELECT w.district, m.lane FROM work_item w JOIN matter m ON m.id = w.matter_id WHERE w.id = $1", item_id
+    )
     ended = await ended_by(connection, item_id, token, principal.subject)
+    if item is None or (ended is None and not (principal.covers(item["district"]) and item["lane"] in principal.lanes)):
+        return NotFound("no such work item")
     how = (
         f": {_ENDED.get(ended['act'], ended['act'])} at {ended['at']:%Y-%m-%d %H:%M:%S} UTC by {ended['actor']}" if ended else ""
     )
@@ -452,12 +460,13 @@ async def _note(
     )  # fmt: skip
 
 
-_SETTLE = """
+_SETTLE = f"""
 WITH unit AS (
   SELECT w.unit_id, (array_agg(w.queue_id ORDER BY w.priority DESC, w.urgent_at, w.id))[1] AS queue_id,
          (array_agg(w.district ORDER BY w.priority DESC, w.urgent_at, w.id))[1] AS district, max(w.priority) AS priority,
-         min(w.urgent_at) AS urgent_at, coalesce(array_agg(DISTINCT r.subject) FILTER (WHERE r.subject IS NOT NULL), '{}') AS excluded
-  FROM work_item w LEFT JOIN recusal r ON r.matter_id = w.matter_id
+         min(w.urgent_at) AS urgent_at, coalesce(array_agg(DISTINCT r.subject) FILTER (WHERE r.subject IS NOT NULL), '{{}}')
+         || {_KEPT_FROM.format(report="bool_or(m.lane = 'report')")} AS excluded
+  FROM work_item w JOIN matter m ON m.id = w.matter_id LEFT JOIN recusal r ON r.matter_id = w.matter_id
   WHERE w.unit_id = ANY($1) AND w.finished_at IS NULL AND NOT EXISTS (SELECT 1 FROM lease l WHERE l.unit_id = w.unit_id)
   GROUP BY w.unit_id
 ), gone AS (
@@ -646,10 +655,14 @@ async def hurry(connection: Connection, matter_id: uuid.UUID) -> None:
 
 async def redate(connection: Connection, matter_ids: Sequence[uuid.UUID]) -> None:
     """Items follow their matters' clocks: due by the first that runs, nobody's hurry while all are paused, their place in the queue
-    by the first of all, in a joint matter by the first of all its members'. A live lease keeps its holder; only its dates are others."""
+    by the first of all, in a joint matter by the first of all its members'. A live lease keeps its holder; only its dates are others. What
+    rests comes back to its holder before a term that runs again ends."""
     # Else a lease that ends now, or another member's new dates, would write the unit's row by the old ones.
     await connection.execute(_HOLD_UNITS, list(matter_ids))
+    resting = await connection.fetch(_RESTING, list(matter_ids))
     await connection.execute(_REDATE, list(matter_ids), _NO_TERM, PRIORITY_STEP)
+    if resting:
+        await connection.execute(_WAKE, [r["unit_id"] for r in resting], KEPT)
 
 
 _HOLD_UNITS = """
@@ -657,6 +670,16 @@ WITH unit AS MATERIALIZED (SELECT DISTINCT unit_id FROM work_item WHERE matter_i
 ready AS MATERIALIZED (SELECT 1 FROM ready r WHERE r.unit_id IN (SELECT unit_id FROM unit) ORDER BY r.unit_id FOR UPDATE),
 leased AS MATERIALIZED (SELECT 1 FROM lease l WHERE l.unit_id IN (SELECT unit_id FROM unit) ORDER BY l.unit_id FOR UPDATE)
 SELECT count(*) FROM (SELECT 1 FROM ready UNION ALL SELECT 1 FROM leased) held
+"""
+_RESTING = """
+SELECT l.unit_id FROM lease l WHERE l.held_for IS NOT NULL
+  AND l.unit_id IN (SELECT unit_id FROM work_item WHERE matter_id = ANY($1) AND finished_at IS NULL) ORDER BY 1 FOR UPDATE
+"""
+_WAKE = """
+UPDATE lease l SET held_for = CASE WHEN d.due_at > clock_timestamp() THEN held_for END,
+  until = CASE WHEN d.due_at > clock_timestamp() THEN d.due_at ELSE clock_timestamp() + $2::interval END
+FROM (SELECT unit_id, min(due_at) AS due_at FROM work_item WHERE unit_id = ANY($1) AND finished_at IS NULL GROUP BY 1) d
+WHERE l.unit_id = d.unit_id AND l.until > d.due_at AND l.until > clock_timestamp()
 """
 _REDATE = """
 WITH moved AS (
@@ -741,13 +764,18 @@ async def require_may_have(connection: Connection, unit_id: uuid.UUID, subject: 
     if person is None:
         raise Invalid.field("to", "no such person with a token that works")
     items = await connection.fetch(
-        "SELECT matter_id, queue_id, district FROM work_item WHERE unit_id = $1 AND finished_at IS NULL", unit_id
+        "SELECT w.matter_id, w.queue_id, w.district, m.lane FROM work_item w JOIN matter m ON m.id = w.matter_id "
+        "WHERE w.unit_id = $1 AND w.finished_at IS NULL",
+        unit_id,
     )
+    if not all(person.covers(i["district"]) for i in items):
+        raise Invalid.field("to", "the place of the matter is outside that person's jurisdiction")
+    if not all(i["lane"] in person.lanes for i in items):
+        raise Invalid.field("to", f"{subject} is not cleared for reports (Art. 37)")
+    # Of who works elsewhere it is not told that he is away.
     if (absence := await staff.away(connection, subject)) is not None:
         stands_in = f"; {absence['deputy']} stands in" if absence["deputy"] else ""
         raise Conflict(f"{subject} is away until {absence['until_at']:%Y-%m-%d}{stands_in}")
-    if not all(person.covers(i["district"]) for i in items):
-        raise Invalid.field("to", "the place of the matter is outside that person's jurisdiction")
     for queue_id in {i["queue_id"] for i in items}:
         try:
             await queues.require(connection, queue_id, person)
@@ -877,8 +905,8 @@ async def _out(connection: Connection, row: Any) -> None:
     await connection.execute("UPDATE work_item SET unit_id = id WHERE id = $1", row["id"])
     if found.lease is not None:
         await connection.execute(
-            "INSERT INTO lease (unit_id, token, holder, claimed_at, until, held_for) SELECT $2, token, holder, claimed_at, until, held_for "
-            "FROM lease WHERE unit_id = $1",
+            "INSERT INTO lease (unit_id, token, holder, claimed_at, until, held_for, request_key) "
+            "SELECT $2, token, holder, claimed_at, until, held_for, request_key FROM lease WHERE unit_id = $1",
             found.unit_id, row["id"],
         )  # fmt: skip
         if not await _open_items(connection, found.unit_id):

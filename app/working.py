@@ -81,6 +81,7 @@ async def hold(
         if held_for == "appraisal" and matter["state"] != "appraising":
             principal.require_person()
             await work.grasp(connection, item_id, token, principal)
+            settling.require_cleared(matter, principal)
             if not reason:
                 raise Invalid.field("reason", f"{acts.ACTS['appraise'].label} needs a reason")
             acts.require("appraise", matter)
@@ -126,6 +127,10 @@ async def recuse(
         matter = await _his(connection, await work.matter_of(connection, item_id), principal)
         if subject != principal.subject and not principal.has("supervisor", "admin"):
             raise Forbidden("only a supervisor excludes another person")
+        if subject != principal.subject:
+            await staff.require_free(connection, matter["id"], principal.subject)
+            if not await identity.is_known(connection, subject):
+                raise Invalid.field("subject", "no such person")
         if subject == principal.subject and token is not None and not await staff.recused(connection, [matter["id"]], subject):
             await work.grasp(connection, item_id, token, principal)
         cases.require_open(matter)
@@ -150,6 +155,7 @@ async def assign(
     principal.require_person()
     async with house.database.transaction() as connection:
         matter = await _his(connection, await work.matter_of(connection, item_id), principal)
+        await staff.require_free(connection, matter["id"], principal.subject)
         if to is None:
             await work.recall(connection, item_id, principal.subject, reason)
         else:
@@ -181,8 +187,10 @@ async def rebalance(
         raise Invalid.field("to", "names a person twice")
     async with house.database.connection() as connection:
         units = await team.movable(connection, seen, holder, MAX_BULK)
-        before = dict(await team.loads(connection, to))
-        absent = {subject: why for subject in to if (why := await _gets_nothing(connection, subject)) is not None}
+        absent = {subject: why for subject in to if (why := await _gets_nothing(connection, principal, subject)) is not None}
+        before = dict.fromkeys(to, 0) | dict(
+            await team.loads(connection, [s for s in to if s == holder or absent.get(s) != _STRANGER])
+        )
         after = dict(before)
         mine = holder if holder in after else None
         if mine:
@@ -218,10 +226,16 @@ async def rebalance(
     }  # fmt: skip
 
 
-async def _gets_nothing(connection: Connection, subject: str) -> str | None:
-    """Why a person is given no work at all now."""
-    if await identity.find_person(connection, subject) is None:
-        return "没有这个人，或者其令牌已失效"
+_STRANGER = "没有这个人，或者其令牌已失效，或者不在您的辖区工作"
+
+
+async def _gets_nothing(connection: Connection, principal: Principal, subject: str) -> str | None:
+    """Why a person is given no work at all now. Of who works elsewhere a supervisor is told no more than of who does not exist."""
+    person = await identity.find_person(connection, subject)
+    if person is None or not any(
+        principal.covers(there) or person.covers(here) for there in person.jurisdictions for here in principal.jurisdictions
+    ):
+        return _STRANGER
     return "正在请假" if await staff.away(connection, subject) is not None else None
 
 

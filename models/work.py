@@ -80,7 +80,7 @@ ready = Table(
     Column("district", Text, nullable=False),
     Column("priority", SmallInteger, nullable=False),
     instant("urgent_at"),
-    # Who may not have it: recused from one of its matters.
+    # Who may not have it: recused from one of its matters; '*': whoever is not cleared for reports.
     Column("excluded", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     Index("ix_ready_pull", "queue_id", "urgent_at", "unit_id"),
     Index("ix_ready_pull_city", "queue_id", text('"left"(district, 4)'), "urgent_at", "unit_id"),

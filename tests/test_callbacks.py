@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app import callbacks, cases, handing, identity, incidents, reconciling, reviewing, runs, settling
+from app import callbacks, cases, handing, identity, incidents, reconciling, reviewing, runs, settling, staff
 from app.calendar import local_day
 from app.errors import Conflict, Forbidden
 from app.identity import drawn, new_id
@@ -208,6 +208,20 @@ async def test_who_handled_it_does_not_ask_and_sees_no_contacts(client: Client) 
         assert (seen["may_ask"], seen["complaint"]["complainant"]["phone"]) == (may, phone)
     assert await value(client.house, "SELECT count(*) FROM audit_entry WHERE act = 'reveal' AND actor = 'second'") == 1
     assert (await client.get("yichang", f"/v1/callbacks/{row['id']}")).status_code == 404
+
+
+async def test_whoever_is_recused_does_not_ask_and_sees_no_contacts(client: Client) -> None:
+    one = await agreed(client, 1)
+    row = await only(client.house, one)
+    async with client.house.database.connection() as connection:
+        await staff.recuse(connection, uuid.UUID(one), "second", reason="亲属", actor="boss")
+    assert (await client.post("second", "/v1/callbacks/take", {"limit": 5})).json()["items"] == []
+    seen = (await client.get("second", f"/v1/callbacks/{row['id']}")).json()
+    assert (seen["may_ask"], seen["complaint"]["complainant"]["phone"]) == (False, "138****0001")
+    assert "recused" not in seen
+    assert (await client.post("second", f"/v1/callbacks/{row['id']}/attempt")).status_code == 403
+    await answered(client, "second", row["id"], {"satisfied": "very", "performed": "yes"}, status=403)
+    assert (await only(client.house, one))["state"] == "open"
 
 
 async def test_the_holder_of_the_lease_when_the_complainant_withdrew_does_not_ask(client: Client, all_drawn: None) -> None:
@@ -584,6 +598,11 @@ async def test_a_repeat_is_refused_with_the_other_ways_by_another_than_handled_i
 
 async def test_a_dispute_that_is_another_after_all_goes_on_by_itself(client: Client) -> None:
     one, later, _ = await again(client)
+    async with client.house.database.connection() as connection:
+        await staff.recuse(connection, uuid.UUID(one), "intake", reason="亲属", actor="boss")
+        await staff.recuse(connection, uuid.UUID(later), "supervisor", reason="亲属", actor="boss")
+    for who in ("intake", "supervisor"):
+        assert (await client.post(who, f"/v1/matters/{later}/repeat", {"choice": "new", "reason": "另一台"})).status_code == 403
     answer = await client.post("second", f"/v1/matters/{later}/repeat", {"choice": "new", "reason": "买的是另一台"})
     assert (answer.status_code, answer.json()["state"]) == (200, "pending_acceptance")
     said = await value(
@@ -591,7 +610,7 @@ async def test_a_dispute_that_is_another_after_all_goes_on_by_itself(client: Cli
     )
     assert said.endswith("买的是另一台")
     for body in ({"choice": "new"}, {"choice": "refuse"}):
-        assert (await client.post("intake", f"/v1/matters/{later}/repeat", {**body, "reason": "再选"})).status_code == 409
+        assert (await client.post("second", f"/v1/matters/{later}/repeat", {**body, "reason": "再选"})).status_code == 409
     await do(client, "second", later, "accept")
     assert await state(client.house, uuid.UUID(one)) == "agreed"
 

@@ -490,7 +490,7 @@ async def test_a_joint_matter_is_claimed_whole_and_comes_apart_item_by_item(hous
         early = (await work.claim_these(connection, [items[2]], two, lease_seconds=60))[0]
         joint = await join(connection, ids[:3])
         await work.regroup(connection, joint)
-        rows = await work.claim(connection, "t1", one, limit=1, lease_seconds=60)
+        rows = await work.claim(connection, "t1", one, limit=1, lease_seconds=60, key="k")
         assert [r["id"] for r in rows] == items[:2]
         assert len({r["lease_token"] for r in rows}) == 1
         token = rows[0]["lease_token"]
@@ -505,10 +505,43 @@ async def test_a_joint_matter_is_claimed_whole_and_comes_apart_item_by_item(hous
         # One that leaves is its holder's still, by the same token.
         await connection.execute("UPDATE joint_member SET left_at = now(), left_reason = 'left' WHERE matter_id = $1", ids[1])
         await work.regroup(connection, joint)
+        again = await work.claim(connection, "t1", one, limit=1, lease_seconds=60, key="k")
+        assert {r["id"] for r in again} == set(items[1:3])  # what that key has, as it stands now
         await work.finish(connection, items[1], token, one, {})
         assert {r["id"] for r in await work.mine(connection, one)} == {items[2]}
         await work.release(connection, items[2], token, one)
         await check_places(connection)
+
+
+async def test_whoever_has_a_joint_matter_gets_none_that_joins_it_and_excludes_him(house: House) -> None:
+    async with house.database.transaction() as connection:
+        ids = await enqueue(connection, 3)
+        joint = await join(connection, ids[:2])
+        await work.regroup(connection, joint)
+        taken = await work.claim(connection, "t1", PEOPLE[0], limit=1, lease_seconds=600)
+        await staff.recuse(connection, ids[2], PEOPLE[0].subject, reason="亲属", actor="boss")
+        await connection.execute(
+            "INSERT INTO joint_member (joint_matter_id, matter_id, consent) VALUES ($1, $2, 'given')", joint, ids[2]
+        )
+    assert await working.regroup(house) == 0
+    async with house.database.transaction() as connection:
+        assert await work.holder(connection, ids[2]) is None
+        await work.release(connection, taken[0]["id"], taken[0]["lease_token"], PEOPLE[0])
+    assert await working.regroup(house) == 1
+    async with house.database.transaction() as connection:
+        assert await work.claim(connection, "t1", PEOPLE[0], limit=9, lease_seconds=600) == []
+        assert len(await work.claim(connection, "t1", PEOPLE[1], limit=1, lease_seconds=600)) == 3
+        await check_places(connection)
+
+
+async def test_a_joint_matter_that_stands_as_it_should_is_left_alone(house: House) -> None:
+    """The member in another district stays alone: the worker must not come back to it for ever."""
+    async with house.database.transaction() as connection:
+        ids = [*await enqueue(connection, 2), *await enqueue(connection, 1, district="4205")]
+        await join(connection, ids)
+        await join(connection, [*await enqueue(connection, 1), *await enqueue(connection, 1, district="4205")])
+    assert await working.regroup(house) == 1
+    assert await working.regroup(house) == 0
 
 
 async def test_whoever_is_recused_or_away_gets_nothing(house: House) -> None:

@@ -296,6 +296,18 @@ async def test_what_one_has_is_spread_and_a_joint_matter_goes_whole(client: Clie
     assert await holders(client) == {"second": 8}
 
 
+async def test_of_who_works_elsewhere_nothing_is_told(client: Client) -> None:
+    await leader(client, "boss", "4205")
+    (item,) = await planted(client, 1)
+    async with client.house.database.connection() as connection:
+        await issue(connection, "wuhan", ["mediator"], natural_person=True, jurisdictions=["4201"])
+        await work.claim_these(connection, [item], person("wuhan", "4201"), lease_seconds=600)
+    told = await spread(client, "boss", to=["wuhan", "nobody", "yichang"])
+    ours, unknown, near = told["colleagues"]
+    assert (ours["before"], ours["why"]) == (0, unknown["why"])
+    assert near["why"] is None
+
+
 async def test_whoever_may_not_have_it_gets_nothing(client: Client) -> None:
     items = await planted(client, 4)
     await planted(client, 1, district="42")

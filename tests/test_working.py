@@ -6,7 +6,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from app import work, working
+from app import identity, work, working
 from tests.conftest import Client
 from tests.test_joint import body, matter, propose, some
 from tests.test_queue import check_places
@@ -141,6 +141,36 @@ async def test_what_waits_for_something_rests_with_its_holder(client: Client) ->
     assert (await client.post("mediator", f"/v1/matters/{item['matter_id']}/resume")).status_code == 200
     assert (await say(client, item, "renew")).status_code == 200
     assert (await client.get("mediator", f"/v1/work-items/{item['id']}")).json()["state"] == "leased"
+
+
+async def test_what_rests_comes_back_before_a_term_that_runs_again_ends(client: Client) -> None:
+    item = await one(client)
+    path = f"/v1/matters/{item['matter_id']}"
+    await client.post("mediator", f"{path}/accept")
+    held = (await say(client, item, "hold", held_for="appraisal", reason="送检")).json()
+    assert datetime.fromisoformat(held["lease_until"]) > datetime.now(UTC) + timedelta(days=59)
+    async with client.house.database.connection() as connection:
+        await connection.execute("UPDATE clock SET started_at = started_at - interval '57 days' WHERE stopped_at IS NULL")
+    assert (await client.post("second", f"{path}/resume")).status_code == 200
+    (mine,) = (await client.get("mediator", "/v1/work-items?mine=true")).json()["items"]
+    assert (mine["state"], mine["lease_until"]) == ("held", mine["due_at"])
+    async with client.house.database.transaction() as connection:
+        await connection.execute(
+            "UPDATE clock SET due_on = current_date - 1, due_at = now() - interval '1 day' WHERE stopped_at IS NULL"
+        )
+        await work.redate(connection, [uuid.UUID(item["matter_id"])])
+    (mine,) = (await client.get("mediator", "/v1/work-items?mine=true")).json()["items"]
+    assert (mine["state"], mine["lease_token"]) == ("leased", item["lease_token"])
+
+
+async def test_only_who_works_at_a_desk_claims(client: Client) -> None:
+    await matter(client.house, 0, PLAIN, shop=OTHER_SHOP)
+    for who in ("portal", "analyst"):
+        assert (await client.post(who, QUEUE, {})).status_code == 403
+    opened = {"name": "x", "district": "42", "track": "t1", "roles": ["portal", "analyst"]}
+    assert (await client.call("supervisor", "PUT", "/v1/queues/opened", json=opened)).status_code == 200
+    await matter(client.house, 1, PLAIN, shop=OTHER_SHOP)
+    assert (await client.post("portal", "/v1/queues/opened/claim", {})).status_code == 403
 
 
 async def test_too_hard_goes_up_and_from_the_top_to_a_supervisor(client: Client) -> None:
@@ -279,3 +309,116 @@ async def test_a_mediator_sees_what_waits_for_him(client: Client) -> None:
     assert sum(q["ready"] for q in seen) == 1
     assert [d["id"].split(".")[0] for q in seen for d in q["districts"]] == ["420106"]
     assert all(q["ready"] == 0 for q in (await client.get("yichang", "/v1/queues")).json()["items"])
+
+
+async def with_token(client: Client, name: str, role: str, *places: str, **more: Any) -> None:
+    async with client.house.database.connection() as connection:
+        client.tokens[name] = await identity.issue(
+            connection, name, [role], **{"natural_person": True, "jurisdictions": places or ("42",), **more}
+        )
+
+
+async def test_a_report_is_nobodys_who_is_not_cleared_in_whatever_queue_it_lies(client: Client) -> None:
+    """Art. 37: also where it was found to be one while somebody had it, or was sent to a queue of any lane."""
+    await with_token(client, "cleared", "mediator", skills=["clue"])
+    item = await one(client)
+    corrected = await client.post("intake", f"/v1/matters/{item['matter_id']}/correct-reading", {"kind": "report"})
+    assert corrected.json()["lane"] == "report"
+    for verb, more in (("finish", {"outcome": "verified"}), ("hold", {"held_for": "appraisal", "reason": "送检"})):
+        assert (await say(client, item, verb, **more)).status_code == 403, verb
+    assert (await say(client, item, "release")).status_code == 200
+    assert await claimed(client, "second") == []
+    (mine,) = await claimed(client, "cleared")
+    assert (mine["id"], mine["queue_id"], mine["matter"]["lane"]) == (item["id"], "clue", "report")
+    by_hand = {"name": "专班", "lane": "any", "district": "42"}
+    assert (await client.call("admin", "PUT", "/v1/queues/by-hand", json=by_hand)).status_code == 200
+    assert (await say(client, mine, "transfer", "cleared", queue="by-hand", reason="专班办理")).status_code == 200
+    assert await claimed(client, "second") == []
+    picked = {"verb": "claim", "items": [{"id": item["id"]}]}
+    assert (await client.post("second", "/v1/work-items/bulk", picked)).json()["done"] == 0
+    given = await client.post("supervisor", f"/v1/work-items/{item['id']}/assign", {"to": "second", "reason": "再平衡"})
+    assert (given.status_code, given.json()["errors"][0]["field"]) == (422, "to")
+    assert (await client.call("admin", "PUT", "/v1/queues/by-hand", json={"lane": "complaint"})).status_code == 200
+    assert await claimed(client, "second") == []
+    assert [i["id"] for i in await claimed(client, "cleared")] == [item["id"]]
+
+
+async def test_of_an_item_that_is_not_his_to_know_a_verb_tells_nobody(client: Client) -> None:
+    item = await one(client)
+    for who, verb, more in (
+        ("yichang", "renew", {}),
+        ("yichang", "return", {"reason": "x"}),
+        ("yichang", "escalate", {"reason": "x"}),
+    ):
+        assert (await say(client, item, verb, who, **more)).status_code == 404, verb
+    stale = {"lease_token": str(uuid.uuid4())}
+    assert (await client.post("second", f"/v1/work-items/{item['id']}/renew", stale)).status_code == 409
+    async with client.house.database.connection() as connection:
+        await connection.execute("UPDATE matter SET lane = 'report'")
+    assert (await client.post("second", f"/v1/work-items/{item['id']}/renew", stale)).status_code == 404
+
+
+async def test_only_a_supervisor_of_all_his_places_enters_anothers_absence(client: Client) -> None:
+    await with_token(client, "boss", "supervisor", "4205")
+    await with_token(client, "machine", "supervisor", natural_person=False)
+    item = await one(client)
+    until = (datetime.now(UTC) + timedelta(days=5)).isoformat()
+    for subject in ("mediator", "nobody"):
+        refused = await client.post("boss", "/v1/absences", {"subject": subject, "until_at": until, "deputy": "second"})
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "subject")
+    assert await working.stand_in(client.house) == 0
+    entered = (await client.post("mediator", "/v1/absences", {"until_at": until})).json()["id"]
+    theirs = (await client.post("boss", "/v1/absences", {"subject": "yichang", "until_at": until})).json()["id"]
+    seen = {
+        who: [a["id"] for a in (await client.get(who, "/v1/absences")).json()["items"]]
+        for who in ("boss", "supervisor", "second")
+    }
+    assert seen == {
+        "boss": [entered, theirs],
+        "supervisor": [entered, theirs],
+        "second": [],
+    }  # who works for all of 42 works there too
+    elsewhere = await say(client, item, "transfer", to="yichang", reason="协作")
+    assert (elsewhere.status_code, "jurisdiction" in elsewhere.json()["detail"]) == (422, True)
+    assert (await client.post("boss", f"/v1/absences/{entered}/end")).status_code == 404
+    assert (await client.post("machine", f"/v1/absences/{entered}/end")).status_code == 403
+    assert (await client.post("boss", f"/v1/absences/{theirs}/end")).status_code == 200
+    short = await client.post("mediator", "/v1/absences", {"until_at": "2026-01-01T00:00:00Z"})
+    assert short.json()["errors"][0]["field"] == "until_at"
+    assert (await say(client, item, "hold", held_for="nap")).json()["errors"][0]["field"] == "held_for"
+
+
+async def test_whoever_is_recused_has_no_other_way_to_it(client: Client) -> None:
+    """Nor by his rank, where no lease is needed."""
+    await with_token(client, "boss", "supervisor")
+    item = await one(client)
+    path, matter_path = f"/v1/work-items/{item['id']}", f"/v1/matters/{item['matter_id']}"
+    for who in ("boss", "intake"):
+        assert (await client.post("supervisor", f"{path}/recuse", {"subject": who, "reason": "亲属"})).status_code == 200
+    unknown = await client.post("supervisor", f"{path}/recuse", {"subject": "bos", "reason": "亲属"})
+    assert (unknown.status_code, unknown.json()["errors"][0]["field"]) == (422, "subject")
+    called = {"key": str(uuid.uuid4()), "party": "merchant", "way": "call", "result": "refused_mediation"}
+    consent = {"party": "merchant", "agrees": True, "to": "mediation"}
+    for who, where, given in (
+        ("boss", f"{path}/contacts", called), ("boss", f"{path}/assign", {"to": "second", "reason": "再平衡"}),
+        ("boss", f"{path}/recuse", {"subject": "mediator", "reason": "亲属"}), ("boss", f"{matter_path}/correct-reading", {"problem": "售后服务"}),
+        ("intake", f"/v1/complaints/{item['matter']['complaint_id']}/consent", consent),
+    ):  # fmt: skip
+        refused = await client.post(who, where, given)
+        assert (refused.status_code, "第二十一条" in refused.json()["detail"]) == (403, True), where
+    assert (await say(client, item, "renew")).status_code == 200
+
+
+async def test_what_no_database_takes_is_refused_by_its_field(client: Client) -> None:
+    item = await one(client)
+    for verb, more in (("return", ""), ("escalate", ""), ("transfer", '"to": "second",'), ("hold", '"held_for": "reply",')):
+        half = f'{{"lease_token": "{item["lease_token"]}", {more} "reason": "\\ud800"}}'
+        refused = await client.call(
+            "mediator", "POST", f"/v1/work-items/{item['id']}/{verb}", content=half, headers={"Content-Type": "application/json"}
+        )
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "reason"), verb
+    for field in ("lane", "district", "goods", "problems", "roles", "active"):
+        for who in ("admin", "supervisor"):
+            wanted = {"name": "x", "district": "4201", field: None}
+            refused = await client.call(who, "PUT", "/v1/queues/desk-x", json=wanted)
+            assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, field), field

@@ -107,7 +107,7 @@ class Queue(_Shape):
     name: _Name | None = None
     lane: Literal["complaint", "report", "any"] | None = None
     track: _Name | None = None
-    district: Annotated[Clean, Field(pattern=r"^\d{0,6}$")] | None = None
+    district: Annotated[Clean, Field(pattern=r"^[0-9]{0,6}$")] | None = None
     desk: _Name | None = None
     skill: _Name | None = None
     goods: Annotated[list[_Name], Field(max_length=50)] | None = None
@@ -161,6 +161,7 @@ async def claim(
     """Leases the most urgent items: {items: [{id, lease_token, lease_until, matter ...}]}. queue: an id of GET /v1/queues, its part in a
     district (420106.t2), or any: all the caller may pull from. The items of a joint matter come together, under one token; limit counts
     them as one. With an Idempotency-Key the same request again gives the same leases while one of them lives."""
+    principal.require(*_DESK)
     wanted = body or Claim()
     visible = lanes(principal)
     until = time.monotonic() + _wait_seconds(prefer)
