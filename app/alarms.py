@@ -126,7 +126,13 @@ async def alarms(
         "AND ($3::timestamptz IS NULL OR (a.opened_at, a.id) < ($3, $4::uuid)) ORDER BY a.opened_at DESC, a.id DESC LIMIT $5",
         running, list(principal.jurisdictions), *(after or (None, None)), limit,
     )  # fmt: skip
-    return [{**dict(r), "label": KINDS[r["kind"]], "district_name": region_name(r["district"])} for r in rows]
+    return [{**_shown(r), "label": KINDS[r["kind"]], "district_name": region_name(r["district"])} for r in rows]
+
+
+def _shown(row: Any) -> dict[str, Any]:
+    """With the times among its figures as times: as text they would be told in UTC."""
+    times = {k: datetime.fromisoformat(row["figures"][k]) for k in ("due_at", "enqueued_at") if row["figures"].get(k)}
+    return {**dict(row), "figures": {**row["figures"], **times}}
 
 
 async def acknowledge(
@@ -147,7 +153,7 @@ async def acknowledge(
             alarm_id, principal.subject, now, note,
         )  # fmt: skip
         await audit.record(connection, principal.subject, "acknowledge", "queue_alarm", [alarm_id])
-    return dict(row)
+    return _shown(row)
 
 
 async def gauges(connection: Connection, calendar: Calendar, now: datetime) -> tuple[dict[str, float], dict[str, float]]:

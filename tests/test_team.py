@@ -379,6 +379,7 @@ async def test_an_alarm_is_opened_once_acknowledged_and_closed(client: Client) -
     assert set(found) == {"unclaimed", "waiting"}
     assert (found["unclaimed"]["queue_id"], found["unclaimed"]["district"]) == ("t1", WUHAN)
     assert (found["unclaimed"]["figures"]["items"], found["unclaimed"]["figures"]["overdue"]) == (2, 2)
+    assert {found["waiting"]["figures"][k][-6:] for k in ("due_at", "enqueued_at")} == {"+08:00"}
     assert await listed("west") == {}
     metrics = (await client.http.get("/metrics")).text
     assert 'triage_queue_alarms{queue="t1"} 2.0' in metrics
@@ -390,6 +391,7 @@ async def test_an_alarm_is_opened_once_acknowledged_and_closed(client: Client) -
     first = await client.post("supervisor", path, {"note": "已安排，电话13912345678"})
     assert (first.status_code, first.json()["acknowledged_by"]) == (200, "supervisor")
     assert "13912345678" not in first.text
+    assert first.json()["figures"] == found["unclaimed"]["figures"]
     assert (await client.post("supervisor", path)).json()["acknowledged_at"] == first.json()["acknowledged_at"]
     assert (await client.post("deputy", path)).status_code == 409
 
