@@ -130,6 +130,15 @@ async def find_person(connection: Connection, subject: str) -> Principal | None:
     return Principal(subject, True, frozenset(all_of("roles")), all_of("jurisdictions"), all_of("sources"), all_of("skills"))
 
 
+async def is_known(connection: Connection, subject: str) -> bool:
+    """Whether a natural person of that name has or ever had a token."""
+    return bool(
+        await connection.fetchval(
+            "SELECT EXISTS (SELECT FROM api_token WHERE subject = $1 AND natural_person AND partner_id IS NULL)", subject
+        )
+    )
+
+
 async def issue_to_partner(connection: Connection, partner_id: uuid.UUID, *, days: int = 365) -> str:
     """A partner's new token, shown once; those it had stop within seconds."""
     subject = f"{PARTNER}:{partner_id}"
