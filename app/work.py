@@ -683,6 +683,11 @@ async def assign(
     if had is not None and had[0] != (found.lease["holder"] if found.live else None):
         raise Conflict("somebody else has it by now" if found.live else "nobody has it any more")
     await require_may_have(connection, found.unit_id, to)
+    if found.live and found.lease["holder"] == to:  # said again, or his already: he goes on by the token he has
+        await connection.execute(
+            "UPDATE lease SET until = greatest(until, clock_timestamp() + $2::interval) WHERE unit_id = $1", found.unit_id, KEPT
+        )
+        return matter_id
     held = _held_by(found, matter_id, 0) if found.lease is not None else None
     items = await _open_items(connection, found.unit_id)
     await connection.execute("DELETE FROM ready WHERE unit_id = $1", found.unit_id)
