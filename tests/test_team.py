@@ -392,6 +392,9 @@ async def test_an_alarm_is_opened_once_acknowledged_and_closed(client: Client) -
     assert (first.status_code, first.json()["acknowledged_by"]) == (200, "supervisor")
     assert "13912345678" not in first.text
     assert first.json()["figures"] == found["unclaimed"]["figures"]
+    assert {k: a["label"] for k, a in found.items()} == {
+        "unclaimed": "今天到期或者已超期，上班时间2小时内无人领取", "waiting": "等待时间已过其期限的50%，仍从未被领取",
+    }  # fmt: skip
     assert (await client.post("supervisor", path)).json()["acknowledged_at"] == first.json()["acknowledged_at"]
     assert (await client.post("deputy", path)).status_code == 409
 

@@ -262,7 +262,9 @@ async def test_a_supervisor_gives_and_takes_back(client: Client) -> None:
     assert (await client.post("supervisor", path, {"to": "second", "reason": "再平衡"})).status_code == 200
     (theirs,) = (await client.get("second", "/v1/work-items")).json()["items"]
     assert (await client.post("supervisor", path, {"to": "second", "reason": "再平衡"})).status_code == 200
-    assert (await say(client, theirs, "renew", role="second")).status_code == 200  # said twice, it took nothing from whom it was given
+    assert (
+        await say(client, theirs, "renew", role="second")
+    ).status_code == 200  # said twice, it took nothing from whom it was given
     assert (await say(client, item, "renew")).status_code == 409
     assert (await client.post("supervisor", path, {"reason": "收回"})).status_code == 200
     assert len(await claimed(client, "second")) == 1
