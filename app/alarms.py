@@ -18,7 +18,10 @@ from app.database import Connection, to_json
 from app.errors import Conflict, NotFound
 from app.identity import Principal, new_id
 
-KINDS = {"unclaimed": "今天到期或者已超期而无人领取", "waiting": "等待已过期限的一定比例仍从未被领取"}
+KINDS = {
+    "unclaimed": "今天到期或者已超期，上班时间{hours:g}小时内无人领取",
+    "waiting": "等待时间已过其期限的{share:.0%}，仍从未被领取",
+}
 _ONE_DAY = timedelta(days=1)
 # A calendar of rest days only would be looked through for ever.
 _FARTHEST = timedelta(days=60)
@@ -126,7 +129,15 @@ async def alarms(
         "AND ($3::timestamptz IS NULL OR (a.opened_at, a.id) < ($3, $4::uuid)) ORDER BY a.opened_at DESC, a.id DESC LIMIT $5",
         running, list(principal.jurisdictions), *(after or (None, None)), limit,
     )  # fmt: skip
-    return [{**dict(r), "label": KINDS[r["kind"]], "district_name": region_name(r["district"])} for r in rows]
+    return [_shown(r) for r in rows]
+
+
+def _shown(row: Any) -> dict[str, Any]:
+    """With the times among its figures as times: as text they would be told in UTC."""
+    times = {k: datetime.fromisoformat(row["figures"][k]) for k in ("due_at", "enqueued_at") if row["figures"].get(k)}
+    rule = rules()
+    label = KINDS[row["kind"]].format(hours=rule.unclaimed.total_seconds() / 3600, share=rule.share)
+    return {**dict(row), "figures": {**row["figures"], **times}, "label": label, "district_name": region_name(row["district"])}
 
 
 async def acknowledge(
@@ -147,7 +158,7 @@ async def acknowledge(
             alarm_id, principal.subject, now, note,
         )  # fmt: skip
         await audit.record(connection, principal.subject, "acknowledge", "queue_alarm", [alarm_id])
-    return dict(row)
+    return _shown(row)
 
 
 async def gauges(connection: Connection, calendar: Calendar, now: datetime) -> tuple[dict[str, float], dict[str, float]]:

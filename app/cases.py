@@ -275,6 +275,17 @@ async def propose(
     return made is not None
 
 
+async def proposed(
+    connection: Connection, matter_id: uuid.UUID, act: str, *, ground: str | None, reason: str | None, detail: Mapping[str, Any], by: str
+) -> Any:  # fmt: skip
+    """The very proposal that waits already, of the same person: {id, signed_by, persons}; None where there is none, or another."""
+    return await connection.fetchrow(
+        "SELECT id, persons, signed_by FROM approval WHERE matter_id = $1 AND act = $2 AND state = 'open' AND kind = 'sign' "
+        "AND ground IS NOT DISTINCT FROM $3 AND reason IS NOT DISTINCT FROM $4 AND detail = $5::jsonb AND signed_by[1] = $6",
+        matter_id, act, ground, reason, to_json(detail), by,
+    )  # fmt: skip
+
+
 async def add_to_sample(connection: Connection, matter_id: uuid.UUID, act: str, detail: Mapping[str, Any]) -> None:
     """What is to be looked at already is to be looked at for this as well; what it says of itself stays."""
     await connection.execute(

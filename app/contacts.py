@@ -544,7 +544,8 @@ def _contact(row: Any) -> dict[str, Any]:
 
 
 _APPOINTMENTS = """
-SELECT a.*, m.letter_id, m.district, m.state AS matter_state, m.closed_at FROM appointment a JOIN matter m ON m.id = a.matter_id
+SELECT a.*, m.letter_id, m.district, m.state AS matter_state, m.closed_at, (SELECT id FROM work_item WHERE matter_id = m.id) AS work_item_id
+FROM appointment a JOIN matter m ON m.id = a.matter_id
 """
 _NOTICES = "WHERE c.appointment_id = ANY($1) ORDER BY c.at, c.noted_at, c.id"
 
@@ -557,7 +558,7 @@ def _appointment(row: Any, notices: Sequence[Any]) -> dict[str, Any]:
     known = vocabulary()
     return {
         **{n: row[n] for n in ("id", "matter_id", "key", "at", "minutes", "form", "place", "mediator", "participants", "created_by", "created_at")},
-        "complaint_id": row["letter_id"], "district": row["district"], "form_label": known.forms[row["form"]], "state": state,
+        "work_item_id": row["work_item_id"], "complaint_id": row["letter_id"], "district": row["district"], "form_label": known.forms[row["form"]], "state": state,
         "state_label": STATE_LABELS[state], "decided_by": row["decided_by"], "decided_at": row["decided_at"], "missed_by": row["missed_by"],
         "excused": row["excused"], "reason": row["reason"], "moved_from": row["moved_from"], "notices": [_contact(n) for n in own],
         "told": [s for s in row["participants"] if any(n["party"] in SIDES[s] and proofs.arrived(n, standing) for n in standing)],

@@ -618,6 +618,25 @@ def _fields(names: Iterable[str]) -> list[dict[str, str]]:
 
 # -- what may be done
 
+
+async def owed(connection: Connection, calendar: Calendar, matter_id: uuid.UUID) -> list[dict[str, Any]]:
+    """The terms that run on after a matter's end, of which no queue reminds, each with the act that ends it: both sides are to be told."""
+    rows = await connection.fetch(
+        "SELECT key, due_on, due_at FROM clock WHERE matter_id = $1 AND stopped_at IS NULL ORDER BY due_at, key", matter_id
+    )
+    found = []
+    for row in rows:
+        term = calendar.terms.terms.get(row["key"])
+        ends = next(((name, act) for name, act in acts.ACTS.items() if act.stops == row["key"]), None)
+        found.append(
+            {
+                **dict(row), "name": term.name if term else row["key"],
+                "act": {"act": ends[0], "label": ends[1].label, "call": _call({"id": matter_id}, ends[0])} if ends else None,
+            }
+        )  # fmt: skip
+    return found
+
+
 _OPEN_APPROVALS = (
     "SELECT act, ground, persons, signed_by FROM approval WHERE matter_id = $1 AND state = 'open' AND kind <> 'sample'"
 )
@@ -718,6 +737,7 @@ async def _handling(connection: Connection, matter_id: uuid.UUID) -> list[dict[s
         name, detail = event["act"], event["detail"] or {}
         act = acts.ACTS.get(name)
         told = {k: detail[k] for k in _HANDLING if detail.get(k) is not None}
+        told |= {k: datetime.fromisoformat(told[k]) for k in ("claimed_at", "until") if k in told}
         if "outcome" in told:
             told["outcome_label"] = _outcome_labels().get(told["outcome"], told["outcome"])
         found.append(

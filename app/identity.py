@@ -131,10 +131,10 @@ async def find_person(connection: Connection, subject: str) -> Principal | None:
 
 
 async def is_known(connection: Connection, subject: str) -> bool:
-    """Whether there is or was such a natural person."""
+    """Whether a natural person of that name has or ever had a token."""
     return bool(
         await connection.fetchval(
-            "SELECT true FROM api_token WHERE subject = $1 AND natural_person AND partner_id IS NULL LIMIT 1", subject
+            "SELECT EXISTS (SELECT FROM api_token WHERE subject = $1 AND natural_person AND partner_id IS NULL)", subject
         )
     )
 

@@ -142,6 +142,7 @@ def create_app(settings: Settings, database_url: str, *, when_ready: Callable[[]
 
     @app.get("/metrics", tags=["operation"])
     async def metrics() -> Response:
+        """Prometheus: answers, what waits, alarms. No personal data."""
         async with app.state.database.connection() as connection:
             waiting.set(await connection.fetchval("SELECT count(*) FROM letter WHERE state = 'received'"))
             unanswered.set(await connection.fetchval("SELECT count(*) FROM page WHERE acknowledged_at IS NULL"))

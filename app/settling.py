@@ -85,6 +85,12 @@ async def perform(
                 persons=signing.persons, signed_by=signed.signers, at=moment,
             )  # fmt: skip
             if not fresh:
+                # Said again by the same person it has the same answer: the first may have been lost on its way.
+                same = await cases.proposed(
+                    connection, matter_id, act, ground=ground, reason=reason, detail=signed.detail, by=principal.subject
+                )
+                if same is not None:
+                    return Done(matter_id, act, matter["state"], same["id"], same["persons"] - len(same["signed_by"]))
                 raise Conflict(f"{wanted.label} waits for a second signature already; see GET /v1/approvals")
             await audit.record(connection, principal.subject, f"propose_{act}", "matter", [matter_id], lane=matter["lane"])
             return Done(matter_id, act, matter["state"], approval_id, signing.persons - 1)

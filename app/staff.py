@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from app import identity, law
+from app.calendar import SHANGHAI
 from app.database import Connection
 from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.identity import Principal, new_id
@@ -27,7 +28,7 @@ async def leave(
     if not await _leads(connection, principal, subject):
         raise Invalid.field("subject", "is nobody with a token that works whose places are all yours")
     if not from_at < until_at or until_at <= now or until_at - from_at > _LONGEST:
-        raise Invalid.field("until_at", f"must be after `from_at` and now, at most {_LONGEST.days} days long")
+        raise Invalid.field("until_at", f"must be after from_at and now, the absence at most {_LONGEST.days} days long")
     if deputy is not None:
         if deputy == subject:
             raise Invalid.field("deputy", "must be another person")
@@ -88,6 +89,17 @@ async def away(connection: Connection, subject: str) -> Any:
         f"SELECT * FROM absence a WHERE a.subject = $1 AND {RUNS} ORDER BY a.until_at DESC LIMIT 1",
         subject,
     )
+
+
+async def require_known(connection: Connection, subject: str) -> None:
+    """Invalid where nobody of that name ever had a token: whoever mistypes a name would think somebody else is excluded, or away."""
+    if not await identity.is_known(connection, subject):
+        raise Invalid.field("subject", "no such person")
+
+
+def told(moment: datetime) -> str:
+    """A time as a message tells it, in Asia/Shanghai."""
+    return f"{moment.astimezone(SHANGHAI):%Y-%m-%d %H:%M}"
 
 
 async def recuse(connection: Connection, matter_id: uuid.UUID, subject: str, *, reason: str, actor: str) -> bool:

@@ -17,6 +17,7 @@ from functools import lru_cache
 from typing import Any
 
 from app import identity, queues, staff
+from app.calendar import local_day
 from app.database import Connection, to_json
 from app.errors import Conflict, Forbidden, Invalid, LeaseLost, NotFound
 from app.identity import Principal, new_id
@@ -204,14 +205,20 @@ WITH picked AS (
 async def _claimed_before(connection: Connection, principal: Principal, key: str, beside: str) -> list[Any]:
     # Two requests with one key at once: the second waits and sees what the first got.
     await connection.execute("SELECT pg_advisory_xact_lock(hashtext($1), hashtext($2))", principal.subject, key)
-    return list(
-        await connection.fetch(
-            f"SELECT {_CLAIMED}, l.token AS lease_token, l.until AS lease_until, {beside} AS beside "
-            "FROM lease l JOIN work_item w ON w.unit_id = l.unit_id AND w.finished_at IS NULL "
-            "WHERE l.holder = $1 AND l.request_key = $2 AND l.until > clock_timestamp() ORDER BY w.urgent_at, w.unit_id, w.id",
-            principal.subject, key,
-        )
-    )  # fmt: skip
+    return list(await connection.fetch(_LEASED.format(beside=beside, which="l.request_key = $2"), principal.subject, key))
+
+
+async def claimed_already(connection: Connection, item_id: uuid.UUID, principal: Principal, *, beside: str = "NULL") -> list[Any]:
+    """The live lease the person has on a chosen item's unit, as a claim answers: chosen again it is the same claim."""
+    which = "l.unit_id = (SELECT unit_id FROM work_item WHERE id = $2)"
+    return list(await connection.fetch(_LEASED.format(beside=beside, which=which), principal.subject, item_id))
+
+
+_LEASED = f"""
+SELECT {_CLAIMED}, l.token AS lease_token, l.until AS lease_until, {{beside}} AS beside
+FROM lease l JOIN work_item w ON w.unit_id = l.unit_id AND w.finished_at IS NULL
+WHERE l.holder = $1 AND {{which}} AND l.until > clock_timestamp() ORDER BY w.urgent_at, w.unit_id, w.id
+"""
 
 
 def _check_seconds(lease_seconds: int) -> None:
@@ -222,7 +229,7 @@ def _check_seconds(lease_seconds: int) -> None:
 async def _require_present(connection: Connection, subject: str) -> None:
     if (absence := await staff.away(connection, subject)) is not None:
         raise Conflict(
-            f"entered as away until {absence['until_at']:%Y-%m-%d}: end the absence first (POST /v1/absences/{absence['id']}/end)"
+            f"entered as away until {staff.told(absence['until_at'])}: end the absence first (POST /v1/absences/{absence['id']}/end)"
         )
 
 
@@ -352,11 +359,12 @@ async def hold(
         "SELECT min(due_at) FROM work_item WHERE unit_id = $1 AND finished_at IS NULL", held.unit_id
     )
     if due_at is not None and due_at < ends:
+        if due_at <= now:
+            raise Conflict(f"its term was over on {local_day(due_at)}: it can't rest")
         if until is not None:
-            raise Conflict(f"a term ends on {due_at:%Y-%m-%d %H:%M} UTC, before that: hold it until then at most")
+            told = f"a term ends at {staff.told(due_at)}, before that: hold it until then at most"
+            raise Conflict(told, errors=[{"field": "until", "message": told}])
         ends = due_at
-        if ends <= now:
-            raise Conflict("its term is over: it can't rest")
     await connection.execute("UPDATE lease SET until = $2, held_for = $3 WHERE unit_id = $1", held.unit_id, ends, held_for)
     await _note(connection, [item_id], "hold", held.holder, {"for": held_for, "until": ends.isoformat()}, held)
     return ends
@@ -407,31 +415,37 @@ FROM matter m WHERE m.id = w.matter_id AND w.id IN (
 async def _lost(connection: Connection, item_id: uuid.UUID, token: uuid.UUID, principal: Principal) -> LeaseLost | NotFound:
     """Of another place's item, or a report's, it is not even told that there is one, unless the caller had it."""
     item = await connection.fetchrow(
-        "SELECT w.district, m.lane FROM work_item w JOIN matter m ON m.id = w.matter_id WHERE w.id = $1", item_id
+        "SELECT w.district, w.finished_at, m.lane FROM work_item w JOIN matter m ON m.id = w.matter_id WHERE w.id = $1", item_id
     )
     ended = await ended_by(connection, item_id, token, principal.subject)
     if item is None or (ended is None and not (principal.covers(item["district"]) and item["lane"] in principal.lanes)):
         return NotFound("no such work item")
     how = (
-        f": {_ENDED.get(ended['act'], ended['act'])} at {ended['at']:%Y-%m-%d %H:%M:%S} UTC by {ended['actor']}" if ended else ""
+        f": {_ENDED.get(ended['act'], 'ended by ' + ended['act'])} at {staff.told(ended['at'])} by {ended['actor']}"
+        if ended else ""
+    )  # fmt: skip
+    return LeaseLost(
+        f"the lease has ended or is another's{how}; {'claim again' if item['finished_at'] is None else 'its work is finished'}"
     )
-    return LeaseLost(f"the lease has ended or is another's{how}; claim again")
 
 
 _ENDED = {
     "release": "released", "finish": "finished", "return": "returned to intake", "transfer": "transferred", "expire": "expired",
     "assign": "given to another by a supervisor", "recall": "recalled by a supervisor", "recuse": "ended by a recusal", "deputise": "given to the deputy",
-    "absent": "ended by an absence", "escalate": "escalated",
+    "absent": "ended by an absence", "escalate": "escalated", "withdraw": "withdrawn", "dispatch": "dispatched by the intake desk",
+    "merged": "merged with an earlier one", "platform_ended": "ended on the platform",
 }  # fmt: skip
+# What changes a lease and leaves it its holder's; all else that is noted with a token ended it.
+_GOES_ON = ["hold", "rested"]
 
 
 async def ended_by(connection: Connection, item_id: uuid.UUID, token: uuid.UUID, subject: str) -> Any:
     """What ended the lease that had this token and holder: {act, actor, detail, at}; None where nothing did. By it a verb that is said
     again is known."""
     return await connection.fetchrow(
-        "SELECT act, actor, detail, at FROM work_event WHERE work_item_id = $1 AND token = $2 AND detail ->> 'holder' = $3 AND act = ANY($4) "
+        "SELECT act, actor, detail, at FROM work_event WHERE work_item_id = $1 AND token = $2 AND detail ->> 'holder' = $3 AND act <> ALL($4) "
         "ORDER BY id DESC LIMIT 1",
-        item_id, token, subject, list(_ENDED),
+        item_id, token, subject, _GOES_ON,
     )  # fmt: skip
 
 
@@ -735,6 +749,11 @@ async def assign(
     if had is not None and had[0] != (found.lease["holder"] if found.live else None):
         raise Conflict("somebody else has it by now" if found.live else "nobody has it any more")
     await require_may_have(connection, found.unit_id, to)
+    if found.live and found.lease["holder"] == to:  # said again, or his already: he goes on by the token he has
+        await connection.execute(
+            "UPDATE lease SET until = greatest(until, clock_timestamp() + $2::interval) WHERE unit_id = $1", found.unit_id, KEPT
+        )
+        return matter_id
     held = _held_by(found, matter_id, 0) if found.lease is not None else None
     items = await _open_items(connection, found.unit_id)
     await connection.execute("DELETE FROM ready WHERE unit_id = $1", found.unit_id)
@@ -775,7 +794,7 @@ async def require_may_have(connection: Connection, unit_id: uuid.UUID, subject: 
     # Of who works elsewhere it is not told that he is away.
     if (absence := await staff.away(connection, subject)) is not None:
         stands_in = f"; {absence['deputy']} stands in" if absence["deputy"] else ""
-        raise Conflict(f"{subject} is away until {absence['until_at']:%Y-%m-%d}{stands_in}")
+        raise Conflict(f"{subject} is away until {staff.told(absence['until_at'])}{stands_in}")
     for queue_id in {i["queue_id"] for i in items}:
         try:
             await queues.require(connection, queue_id, person)
@@ -938,6 +957,12 @@ async def ungrouped(connection: Connection, limit: int = 20) -> list[uuid.UUID]:
 
 
 # -- what people read
+
+
+async def items_of(connection: Connection, matter_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, uuid.UUID]:
+    """matter -> its work item: what every verb is said of. History has none."""
+    rows = await connection.fetch("SELECT matter_id, id FROM work_item WHERE matter_id = ANY($1)", list(matter_ids))
+    return {r["matter_id"]: r["id"] for r in rows}
 
 
 async def matter_of(connection: Connection, item_id: uuid.UUID) -> uuid.UUID:

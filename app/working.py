@@ -125,12 +125,11 @@ async def recuse(
     moment = at or datetime.now(UTC)
     async with house.database.transaction() as connection:
         matter = await _his(connection, await work.matter_of(connection, item_id), principal)
-        if subject != principal.subject and not principal.has("supervisor", "admin"):
-            raise Forbidden("only a supervisor excludes another person")
         if subject != principal.subject:
+            if not principal.has("supervisor", "admin"):
+                raise Forbidden("only a supervisor excludes another person")
             await staff.require_free(connection, matter["id"], principal.subject)
-            if not await identity.is_known(connection, subject):
-                raise Invalid.field("subject", "no such person")
+            await staff.require_known(connection, subject)
         if subject == principal.subject and token is not None and not await staff.recused(connection, [matter["id"]], subject):
             await work.grasp(connection, item_id, token, principal)
         cases.require_open(matter)
@@ -297,9 +296,11 @@ WHERE w.id = ANY($1)
 """
 
 
-async def selectable(connection: Connection, item_ids: Sequence[uuid.UUID], principal: Principal) -> list[dict[str, Any]]:
-    """Of each item whether the person may choose it for handling together, and why not. Those of another class of problem than most are
-    told apart: what is settled alike must be alike."""
+async def selectable(
+    connection: Connection, item_ids: Sequence[uuid.UUID], principal: Principal, verb: str = "claim"
+) -> list[dict[str, Any]]:
+    """Of each item whether the person may choose it for handling together by a verb, and why not. Those of another class of problem than
+    most are told apart: what is settled alike must be alike. But what a supervisor assigns may be anybody's and of any class."""
     rows = {r["id"]: r for r in await connection.fetch(_LOOK, list(item_ids)) if _may_know(principal, r)}
     may = {q["id"] for q in await queues.of(connection, principal)}
     excluded = await staff.recused(connection, [r["matter_id"] for r in rows.values()], principal.subject)
@@ -314,12 +315,16 @@ async def selectable(connection: Connection, item_ids: Sequence[uuid.UUID], prin
         why = None
         if row["finished_at"] is not None:
             why = f"已办结（{acts.STATE_LABELS[row['state']]}）"
+        elif verb == "assign":
+            why = None if principal.has("supervisor", "admin") else "只有主管可以指派"
         elif row["holder"] not in (None, principal.subject):
             why = "正由他人办理"
         elif row["matter_id"] in excluded:
             why = "您已回避本件"
         elif row["holder"] is None and row["queue_id"] not in may:
             why = "您没有该队列的办理权限"
+        elif row["holder"] is None and verb != "claim":
+            why = "尚未领取"
         elif (row["lane"], row["problem"]) != usual:
             why = f"业务类型不同（{row['problem'] or '未分类'}）"
         shown = {k: row[k] for k in ("queue_id", "district", "due_at", "lane", "goods", "problem", "state", "track")}

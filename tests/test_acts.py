@@ -450,6 +450,11 @@ async def test_who_works_on_reports_pulls_and_decides_them(client: Client) -> No
     waits = await client.post(who, f"/v1/matters/{one}/extend", {"reason": "案情复杂"})
     (approval,) = (await client.get("supervisor", "/v1/approvals")).json()["items"]
     assert (waits.status_code, approval["detail"], approval["last_by"]) == (202, {"clock": "case.decide"}, "supervisor")
+    by_item = {"lease_token": item["lease_token"], "reason": "案情复杂"}
+    again = await client.post(who, f"/v1/work-items/{item['id']}/extend", by_item)
+    assert (again.status_code, again.json()["approval_id"]) == (202, approval["id"])  # the first answer may have been lost
+    assert (await client.post(who, f"/v1/work-items/{item['id']}/extend", {**by_item, "reason": "别的"})).status_code == 409
+    assert (await client.post("supervisor", f"/v1/matters/{one}/extend", {"reason": "案情复杂"})).status_code == 409
     sign = f"/v1/approvals/{approval['id']}/approve"
     refused = await client.post("intake", sign)
     assert (refused.status_code, "supervisor" in refused.json()["detail"]) == (403, True)

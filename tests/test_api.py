@@ -378,6 +378,12 @@ async def test_codes_health_metrics_and_openapi(client: Client) -> None:
     posting = schema["paths"]["/v1/complaints"]["post"]
     assert {"200", "201", "202", "409", "413", "422"} <= set(posting["responses"])
     assert schema["components"]["schemas"]["Complaint"]["examples"]
+    assert [
+        f"{m} {path}" for path, routes in schema["paths"].items() for m, r in routes.items() if not r.get("description")
+    ] == []
+    waits = ("/v1/matters/{matter_id}/{act}", "/v1/matters/{matter_id}/repeat", "/v1/work-items/{item_id}/extend")
+    assert all("202" in schema["paths"][path]["post"]["responses"] for path in waits)
+    assert "201" in schema["paths"]["/v1/absences"]["post"]["responses"]
 
 
 async def test_a_copy_through_another_channel_is_one_matter_with_one_clock(client: Client) -> None:

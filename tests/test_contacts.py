@@ -259,6 +259,8 @@ async def test_an_end_without_proof_says_what_is_there_and_what_lacks(client: Cl
     assert [(p["kind"], len(p["ids"]), p["party"]) for p in proof["absence"]] == [("attempts", 3, "merchant")]
     assert (await client.post("mediator", finish, {**token, "outcome": "refused"})).status_code == 409  # silence is no refusal
     done = await client.post("mediator", finish, {**token, "outcome": "unreachable"})
+    (owed,) = done.json()["owed"]
+    assert (owed["key"], owed["act"]["act"]) == ("complaint.terminate_notice", "tell_both")
     assert done.status_code == 200
     ended = (await view(client, item))["history"][-1]
     assert ended["detail"]["proof"][0]["ids"] == proof["absence"][0]["ids"]
@@ -469,6 +471,8 @@ async def test_warnings_and_the_mediators_days(client: Client) -> None:
     assert [(d["day"], d["working"], [a["id"] for a in d["appointments"]]) for d in found] == [
         (local_day(soon).isoformat(), True, [near["id"]])
     ]
+    # From a day of the calendar, and from a complaint somebody rings about, one comes to the work item that every verb is said of.
+    assert {found[0]["appointments"][0]["work_item_id"], (await view(client, item))["work_item_id"]} == {item["id"]}
     span = f"from={local_day(soon)}&to={local_day(day)}"
     assert len((await client.get("mediator", f"/v1/appointments?{span}")).json()["days"]) == 2
     assert (await client.get("second", "/v1/appointments")).json()["days"] == []

@@ -340,6 +340,7 @@ async def test_who_takes_it_on_reads_who_had_it_and_why_he_gave_it_away(client: 
     assert told[0]["holder"] == told[0]["actor"]
     assert told[0]["claimed_at"] < told[0]["at"]
     assert told[2]["for"] == "reply"
+    assert {told[0]["claimed_at"][-6:], told[2]["until"][-6:]} == {"+08:00"}
 
 
 async def test_nobody_settles_for_the_represented_without_their_word(client: Client) -> None:

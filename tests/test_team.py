@@ -391,6 +391,7 @@ async def test_an_alarm_is_opened_once_acknowledged_and_closed(client: Client) -
     assert set(found) == {"unclaimed", "waiting"}
     assert (found["unclaimed"]["queue_id"], found["unclaimed"]["district"]) == ("t1", WUHAN)
     assert (found["unclaimed"]["figures"]["items"], found["unclaimed"]["figures"]["overdue"]) == (2, 2)
+    assert {found["waiting"]["figures"][k][-6:] for k in ("due_at", "enqueued_at")} == {"+08:00"}
     assert await listed("west") == {}
     metrics = (await client.http.get("/metrics")).text
     assert 'triage_queue_alarms{queue="t1"} 2.0' in metrics
@@ -402,6 +403,10 @@ async def test_an_alarm_is_opened_once_acknowledged_and_closed(client: Client) -
     first = await client.post("supervisor", path, {"note": "已安排，电话13912345678"})
     assert (first.status_code, first.json()["acknowledged_by"]) == (200, "supervisor")
     assert "13912345678" not in first.text
+    assert first.json()["figures"] == found["unclaimed"]["figures"]
+    assert {k: a["label"] for k, a in found.items()} == {
+        "unclaimed": "今天到期或者已超期，上班时间2小时内无人领取", "waiting": "等待时间已过其期限的50%，仍从未被领取",
+    }  # fmt: skip
     assert (await client.post("supervisor", path)).json()["acknowledged_at"] == first.json()["acknowledged_at"]
     assert (await client.post("deputy", path)).status_code == 409
 

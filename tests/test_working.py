@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app import identity, work, working
+from app.calendar import SHANGHAI
 from tests.conftest import Client
 from tests.test_joint import body, matter, propose, some
 from tests.test_queue import check_places
@@ -27,6 +28,11 @@ async def one(client: Client, number: int = 0) -> dict[str, Any]:
     await matter(client.house, number, PLAIN, shop=OTHER_SHOP)
     (item,) = await claimed(client)
     return item
+
+
+async def work_items(client: Client) -> dict[uuid.UUID, uuid.UUID]:
+    async with client.house.database.connection() as connection:
+        return {r["matter_id"]: r["id"] for r in await connection.fetch("SELECT id, matter_id FROM work_item")}
 
 
 async def say(client: Client, item: dict[str, Any], verb: str, role: str = "mediator", **more: Any) -> Any:
@@ -90,6 +96,31 @@ async def test_the_same_key_is_the_same_claim_and_the_same_verb_has_the_same_ans
     assert (await say(client, second, "renew")).status_code == 409
 
 
+async def test_an_empty_key_is_no_key(client: Client) -> None:
+    for n in range(2):
+        await matter(client.house, n, PLAIN, shop=OTHER_SHOP)
+    refused = await client.post("mediator", QUEUE, {}, headers={"Idempotency-Key": ""})
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "idempotency-key")
+
+
+async def test_a_lease_that_was_lost_says_what_ended_it(client: Client) -> None:
+    ids = [await matter(client.house, n, PLAIN, shop=OTHER_SHOP) for n in range(3)]
+    held = {i["matter_id"]: i for i in await claimed(client)}
+    withdrawn, agreed, released = (held[str(i)] for i in ids)
+    await client.post("intake", f"/v1/complaints/{withdrawn['matter']['complaint_id']}/withdraw", {"reason": "已退款"})
+    assert (await client.post("supervisor", f"/v1/matters/{agreed['matter_id']}/agree")).status_code == 200
+    await say(client, released, "release")
+    told = [(await say(client, item, "renew")).json()["detail"] for item in (withdrawn, agreed, released)]
+    there = datetime.now(SHANGHAI)
+    for detail, how, then in zip(
+        told, ("withdrawn", "ended by agree", "released"), ("finished", "finished", "again"), strict=True
+    ):
+        assert how in detail
+        assert f"{there:%Y-%m-%d}" in detail or there.hour == 0
+        assert detail.endswith(then)
+    assert "UTC" not in "".join(told)
+
+
 async def test_work_goes_to_another_desk_or_a_colleague_and_nowhere_else(client: Client) -> None:
     item = await one(client)
     for queue, values in (
@@ -122,7 +153,10 @@ async def test_what_waits_for_something_rests_with_its_holder(client: Client) ->
     await client.post("mediator", f"/v1/matters/{item['matter_id']}/accept")
     late = await say(client, item, "hold", held_for="reply", until=(datetime.now(UTC) + timedelta(days=59, hours=30)).isoformat())
     assert late.status_code in (409, 422)
-    assert (await say(client, item, "hold", held_for="nap")).status_code == 422
+    assert (await say(client, item, "hold", held_for="nap")).json()["errors"][0]["field"] == "held_for"
+    there = datetime.now(SHANGHAI).replace(tzinfo=None) + timedelta(hours=2)
+    zoneless = (await say(client, item, "hold", held_for="reply", until=there.isoformat())).json()
+    assert datetime.fromisoformat(zoneless["lease_until"]).replace(tzinfo=None) == there
     kept = await say(client, item, "hold", held_for="reply", until=(datetime.now(UTC) + timedelta(days=2)).isoformat())
     assert kept.json()["state"] == "held"
     assert await claimed(client, "second") == []
@@ -141,6 +175,10 @@ async def test_what_waits_for_something_rests_with_its_holder(client: Client) ->
     assert (await client.post("mediator", f"/v1/matters/{item['matter_id']}/resume")).status_code == 200
     assert (await say(client, item, "renew")).status_code == 200
     assert (await client.get("mediator", f"/v1/work-items/{item['id']}")).json()["state"] == "leased"
+    async with client.house.database.connection() as connection:
+        await connection.execute("UPDATE work_item SET due_at = clock_timestamp() - interval '3 days'")
+    for until in (None, (datetime.now(UTC) + timedelta(days=2)).isoformat()):
+        assert "was over on" in (await say(client, item, "hold", held_for="reply", until=until)).json()["detail"]
 
 
 async def test_what_rests_comes_back_before_a_term_that_runs_again_ends(client: Client) -> None:
@@ -205,6 +243,8 @@ async def test_whoever_is_recused_has_no_more_to_do_with_it(client: Client) -> N
         await client.post("intake", f"/v1/complaints/{item['matter']['complaint_id']}/consent", given)
     assert (await client.post("mediator", f"{path}/mediate")).status_code == 200
     assert (await say(client, item, "recuse", role="second", subject="mediator", reason="亲属")).status_code == 403
+    mistyped = await say(client, item, "recuse", role="supervisor", subject="mediater", reason="亲属")
+    assert (mistyped.status_code, mistyped.json()["errors"][0]["field"]) == (422, "subject")
     assert (await say(client, item, "recuse", reason="与被投诉人有亲属关系")).status_code == 200
     assert (await say(client, item, "renew")).status_code == 409
     assert await claimed(client) == []
@@ -223,15 +263,22 @@ async def test_who_is_away_gets_no_work_and_his_deputy_has_it(client: Client) ->
     assert (await client.post("mediator", "/v1/absences", {"until_at": until, "deputy": "x"})).json()["errors"][0][
         "field"
     ] == "deputy"
+    for wrong, field in (
+        ({"subject": "mediater", "until_at": until}, "subject"),
+        ({"until_at": "2020-01-01T08:00:00"}, "until_at"),
+    ):
+        assert (await client.post("supervisor", "/v1/absences", wrong)).json()["errors"][0]["field"] == field
+    until = (datetime.now(SHANGHAI).replace(tzinfo=None) + timedelta(days=5)).replace(hour=6, minute=30).isoformat()
     entered = await client.post("supervisor", "/v1/absences", {"subject": "mediator", "until_at": until, "deputy": "second"})
     assert entered.status_code == 201
+    assert entered.json()["until_at"] == f"{until}+08:00"
     assert (await client.post("mediator", "/v1/absences", {"until_at": until})).status_code == 409
     assert await working.stand_in(client.house) == 1
     (theirs,) = (await client.get("second", "/v1/work-items?mine=true")).json()["items"]
     assert theirs["id"] == item["id"]
     refused = await client.post("mediator", QUEUE, {})
     assert refused.status_code == 409
-    assert "away" in refused.json()["detail"]
+    assert f"away until {until[:10]} 06:30" in refused.json()["detail"]
     assert len((await client.get("second", "/v1/absences")).json()["items"]) == 1
     ended = await client.post("mediator", f"/v1/absences/{entered.json()['id']}/end")
     assert ended.status_code == 200
@@ -243,6 +290,11 @@ async def test_a_supervisor_gives_and_takes_back(client: Client) -> None:
     path = f"/v1/work-items/{item['id']}/assign"
     assert (await client.post("mediator", path, {"to": "second", "reason": "忙"})).status_code == 403
     assert (await client.post("supervisor", path, {"to": "second", "reason": "再平衡"})).status_code == 200
+    (theirs,) = (await client.get("second", "/v1/work-items")).json()["items"]
+    assert (await client.post("supervisor", path, {"to": "second", "reason": "再平衡"})).status_code == 200
+    assert (
+        await say(client, theirs, "renew", role="second")
+    ).status_code == 200  # said twice, it took nothing from whom it was given
     assert (await say(client, item, "renew")).status_code == 409
     assert (await client.post("supervisor", path, {"reason": "收回"})).status_code == 200
     assert len(await claimed(client, "second")) == 1
@@ -280,6 +332,16 @@ async def test_many_at_once_each_with_its_own_answer(client: Client) -> None:
     async with client.house.database.connection() as connection:
         sums = await connection.fetch("SELECT recovered_fen FROM matter WHERE outcome = 'agreement' ORDER BY 1")
         assert [r["recovered_fen"] for r in sums] == [100, 36800]
+    again = (await client.post("mediator", "/v1/work-items/bulk", {"verb": "claim", "items": [{"id": held[2]["id"]}]})).json()
+    assert again["results"][0]["items"][0]["lease_token"] == held[2]["lease_token"]
+    for role, verb, can in (
+        ("supervisor", "assign", [True] * 3),
+        ("mediator", "assign", [False] * 3),
+        ("mediator", "finish", [False, True, False]),
+    ):
+        looked = {"verb": verb, "items": [chosen[0], {"id": held[2]["id"]}, chosen[4]], "dry_run": True}
+        told = (await client.post(role, "/v1/work-items/bulk", looked)).json()
+        assert [i["selectable"] for i in told["items"]] == can, (role, verb, told)
     for wrong in (
         {"verb": "dance", "items": chosen},
         {"verb": "claim", "items": []},
@@ -291,6 +353,11 @@ async def test_many_at_once_each_with_its_own_answer(client: Client) -> None:
 async def test_a_joint_matter_is_one_piece_of_work(client: Client) -> None:
     ids = await some(client.house, 3)
     await propose(client.house, ids)
+    chosen = {"verb": "claim", "items": [{"id": str(i)} for i in (await work_items(client)).values()]}
+    told = (await client.post("mediator", "/v1/work-items/bulk", chosen)).json()
+    assert (told["done"], told["refused"]) == (3, 0)
+    (token,) = {i["lease_token"] for r in told["results"] for i in r["items"]}
+    await say(client, {**told["results"][0], "lease_token": token}, "release")
     (first, *rest) = await claimed(client, limit=1)
     assert len(rest) == 2
     assert {i["lease_token"] for i in rest} == {first["lease_token"]}

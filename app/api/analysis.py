@@ -59,6 +59,7 @@ async def get_incident(
 
 @router.get("/merchants/{merchant_id}")
 async def get_merchant(house: InHouse, principal: Caller, merchant_id: uuid.UUID) -> Response:
+    """Its names, shops and chain, whether it is an ODR enterprise, and what it was complained of in the caller's places."""
     principal.require("mediator", "supervisor", "analyst", "intake")
     async with house.database.connection() as connection:
         found = await merchants.read(connection, merchant_id, lanes=lanes(principal), jurisdictions=principal.jurisdictions)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from app import callbacks, reviewing
-from app.api.common import PROBLEMS, Caller, InHouse, answer, cursor, lanes, read_cursor
+from app.api.common import PROBLEMS, WAITS, Caller, InHouse, answer, cursor, lanes, read_cursor
 from app.api.complaints import full_view
 from app.intake import Clean
 from app.privacy import mask_text
@@ -124,7 +124,7 @@ async def result(house: InHouse, principal: Caller, callback_id: uuid.UUID, body
     return answer(await reviewing.record(house, callback_id, principal, said, lanes=lanes(principal)))
 
 
-@router.post("/matters/{matter_id}/repeat")
+@router.post("/matters/{matter_id}/repeat", responses=WAITS)
 async def choose(house: InHouse, principal: Caller, matter_id: uuid.UUID, body: Choice) -> Response:
     """R2: a complaint of a dispute that had ended. reopen: the earlier one is taken up again and this letter is joined to it, without a second
     clock; refuse: not accepted under Art. 16(2), with the other ways of the consumer law's Art. 39; new: another dispute after all. 202

@@ -5,13 +5,14 @@ import binascii
 import json
 import uuid
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
 import orjson
 from fastapi import Depends, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import AfterValidator, BeforeValidator
 
 from app.calendar import SHANGHAI
 from app.errors import Invalid, TriageError, Unauthorised
@@ -38,6 +39,23 @@ async def get_principal(
 
 InHouse = Annotated[House, Depends(get_house)]
 Caller = Annotated[Principal, Depends(get_principal)]
+
+
+def _only_text(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError("must be text")
+    return value
+
+
+def _zoned(value: datetime) -> datetime:
+    """Input without a zone is Asia/Shanghai."""
+    if not 2000 <= value.year <= 2100:
+        raise ValueError("must lie between 2000 and 2100")
+    return (value if value.tzinfo else value.replace(tzinfo=SHANGHAI)).astimezone(UTC)
+
+
+# A time that may lie ahead; intake.Instant is one that may not.
+Moment = Annotated[datetime, BeforeValidator(_only_text), AfterValidator(_zoned)]
 
 
 def plain(value: Any) -> Any:
@@ -93,6 +111,10 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
         409: "Conflict", 413: "Body too large", 422: "Invalid value, with the field's name", 503: "Not available now",
     }.items()
 }  # fmt: skip
+
+
+# Of an act that may need a further signature.
+WAITS: dict[int | str, dict[str, Any]] = {202: {"description": "It waits for a further signature: approval_id"}}
 
 
 def cursor(*parts: Any) -> str:

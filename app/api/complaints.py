@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
-from app import audit, cases, contacts, intake, joining, joint, settling
+from app import audit, cases, contacts, intake, joining, joint, settling, work
 from app.acts import STATE_LABELS
 from app.api.common import PROBLEMS, Caller, InHouse, answer, cursor, lanes, read_cursor
 from app.dossier import MISSING_LABELS, known_reasons
@@ -347,7 +347,9 @@ async def full_view(house: House, row: Any, principal: Principal, *, reveal: boo
         letter = await intake.open_letter(connection, house.vault, row["id"])
         matters = await cases.read_matters(connection, row["id"], now=now, lights=house.calendar)
         joined = await joint.of_matters(connection, [m["id"] for m in matters])
+        items = await work.items_of(connection, [m["id"] for m in matters])
         for matter in matters:
+            matter["work_item_id"] = items.get(matter["id"])
             matter.update(await contacts.of_matter(connection, matter["id"]))
         await audit.record(
             connection,

@@ -5,11 +5,11 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Response
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 from app import contacts
-from app.api.common import PROBLEMS, Caller, InHouse, answer, lanes
-from app.calendar import SHANGHAI, local_day
+from app.api.common import PROBLEMS, Caller, InHouse, Moment, answer, lanes
+from app.calendar import local_day
 from app.contacts import Plan, Said
 from app.errors import Invalid
 from app.identity import Principal
@@ -21,21 +21,6 @@ router = APIRouter(prefix="/v1", tags=["contacts"], responses=PROBLEMS)
 _DESK = ("mediator", "supervisor", "intake")
 _SAME: dict[int | str, dict[str, Any]] = {200: {"description": "This key was used before: the same entry"}}
 
-
-def _only_text(value: object) -> object:
-    if not isinstance(value, str):
-        raise ValueError("must be text")
-    return value
-
-
-def _zoned(value: datetime) -> datetime:
-    """Input without a zone is Asia/Shanghai."""
-    if not 2000 <= value.year <= 2100:
-        raise ValueError("must lie between 2000 and 2100")
-    return (value if value.tzinfo else value.replace(tzinfo=SHANGHAI)).astimezone(UTC)
-
-
-_Moment = Annotated[datetime, BeforeValidator(_only_text), AfterValidator(_zoned)]
 _Key = Annotated[
     uuid.UUID | None,
     Field(description="The client's own name of it: sent again it is the same entry. Or the header Idempotency-Key"),
@@ -80,7 +65,7 @@ class NewAppointment(_Shape):
     """form: on_site (place needed), or the remote means; place: where they meet, or how it is joined. mediator: default the caller."""
 
     key: _Key = None
-    at: _Moment
+    at: Moment
     form: Literal["on_site", "online", "call", "audio", "video"]
     place: Annotated[Clean, Field(min_length=1, max_length=200)] | None = None
     minutes: Annotated[StrictInt, Field(ge=5, le=600)] = 60
@@ -254,6 +239,7 @@ async def miss(
 async def cancel(
     house: InHouse, principal: Caller, item_id: uuid.UUID, appointment_id: uuid.UUID, body: Cancelled
 ) -> Response:  # fmt: skip
+    """It will not take place; who was told of it is to be told so."""
     visible = _desk(principal)
     return answer(await contacts.cancel(house, item_id, appointment_id, principal, lanes=visible, reason=mask_text(body.reason)))
 

@@ -4,10 +4,10 @@ import uuid
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from app import correcting, runs
-from app.api.common import PROBLEMS, Caller, InHouse, answer, cursor, lanes, read_cursor
+from app.api.common import PROBLEMS, Caller, InHouse, Moment, answer, cursor, lanes, read_cursor
 from app.incidents import Filter
 from app.intake import Clean
 
@@ -59,6 +59,7 @@ async def pin_complainant(house: InHouse, principal: Caller, complainant_id: uui
 
 @router.post("/complainants/{complainant_id}/unpin")
 async def unpin_complainant(house: InHouse, principal: Caller, complainant_id: uuid.UUID, body: _Act) -> Response:
+    """Later runs may change it again."""
     principal.require("analyst", "supervisor")
     return answer(
         await correcting.pin_person(house, complainant_id, principal, pinned=False, reason=body.reason, lanes=lanes(principal))
@@ -79,8 +80,8 @@ class Members(BaseModel):
     shop: Clean | None = None
     merchant_id: uuid.UUID | None = None
     issue: Clean | None = None
-    from_: Annotated[AwareDatetime | None, Field(alias="from")] = None
-    to: AwareDatetime | None = None
+    from_: Annotated[Moment | None, Field(alias="from")] = None
+    to: Moment | None = None
 
 
 class SplitIncident(_Act):

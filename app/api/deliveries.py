@@ -40,6 +40,7 @@ async def post_webhook(house: InHouse, principal: Caller, body: NewWebhook) -> R
 
 @router.get("/webhooks")
 async def list_webhooks(house: InHouse, principal: Caller) -> Response:
+    """Who is told, of what and of which places; never a secret."""
     principal.require("admin")
     async with house.database.connection() as connection:
         return answer({"items": await deliveries.webhooks(connection)})

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app import acts, cases, factors, settling
-from app.api.common import PROBLEMS, Caller, InHouse, answer, cursor, lanes, read_cursor
+from app.api.common import PROBLEMS, WAITS, Caller, InHouse, answer, cursor, lanes, read_cursor
 from app.errors import NotFound
 from app.intake import Clean
 from app.privacy import mask_text
@@ -99,7 +99,7 @@ def _approval(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@router.post("/approvals/{approval_id}/approve")
+@router.post("/approvals/{approval_id}/approve", responses=WAITS)
 async def approve(house: InHouse, principal: Caller, approval_id: uuid.UUID) -> Response:
     """Signs; the last signature that is needed carries the act out. 403 for whoever signed it already, and for machines."""
     principal.require("intake", "mediator", "supervisor")
@@ -128,7 +128,7 @@ async def read_factors(house: InHouse, principal: Caller, matter_id: uuid.UUID) 
     return answer(found)
 
 
-@router.post("/matters/{matter_id}/{act}")
+@router.post("/matters/{matter_id}/{act}", responses=WAITS)
 async def act(house: InHouse, principal: Caller, matter_id: uuid.UUID, act: str, body: ActBody | None = None) -> Response:
     """A legal act by a natural person. For complaints: ask_material, accept, refuse, settle, delegate, mediate, appraise, suspend, resume,
     agree, terminate, reopen, find_factors, find_clue, tell_both, end_confirmation. For reports: extend, verify, open_case, not_open_case,

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
 from app import audit, correcting, dossier, queues, settling, similar, staff, work, working
-from app.api.common import PROBLEMS, Caller, InHouse, answer, lanes
+from app.api.common import PROBLEMS, WAITS, Caller, InHouse, Moment, answer, lanes
 from app.api.complaints import field_errors, full_view, shown_kind
 from app.errors import Conflict, Invalid, NotFound
 from app.identity import Principal
@@ -75,10 +75,10 @@ class Transfer(Lease):
 
 
 class Hold(Lease):
-    """until: default the end of its term, or sixty days. reason: of an appraisal that has not begun, for its legal act."""
+    """until: default the end of its term, or sixty days; without a zone it is Asia/Shanghai. reason: of an appraisal that has not begun, for its legal act."""
 
     held_for: Annotated[_Name, Field(description="appraisal, appointment, reply or other")]
-    until: AwareDatetime | None = None
+    until: Moment | None = None
     reason: _Why | None = None
 
 
@@ -117,11 +117,11 @@ class Queue(_Shape):
 
 
 class Absence(_Shape):
-    """subject: default the caller himself."""
+    """subject: default the caller himself. from_at: default now. A time without a zone is Asia/Shanghai."""
 
     subject: _Subject | None = None
-    from_at: AwareDatetime | None = None
-    until_at: AwareDatetime
+    from_at: Moment | None = None
+    until_at: Moment
     deputy: _Subject | None = None
 
 
@@ -156,7 +156,9 @@ async def claim(
     prefer: Annotated[
         str | None, Header(description="wait=20: when nothing is ready, wait for it that many seconds, at most 30")
     ] = None,
-    idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
+    idempotency_key: Annotated[
+        str | None, Header(min_length=1, max_length=200, description="The client's own name of this claim: never empty")
+    ] = None,
 ) -> Response:
     """Leases the most urgent items: {items: [{id, lease_token, lease_until, matter ...}]}. queue: an id of GET /v1/queues, its part in a
     district (420106.t2), or any: all the caller may pull from. The items of a joint matter come together, under one token; limit counts
@@ -223,7 +225,7 @@ class Chosen(_Shape):
 
 class Bulk(_Shape):
     """verb: claim, renew, release, finish, return, transfer, hold, extend, escalate (each item with its lease_token but for claim), assign
-    (a supervisor's). with: what the single verb takes, for all. dry_run: only which could be chosen, and why not."""
+    (a supervisor's). with: what the single verb takes, for all. dry_run: only which could be chosen for the verb, and why not."""
 
     verb: _Name
     items: Annotated[list[Chosen], Field(min_length=1, max_length=working.MAX_BULK)]
@@ -240,7 +242,7 @@ async def bulk(house: InHouse, principal: Caller, body: Bulk) -> Response:
     ids = [i.id for i in body.items]
     if body.dry_run:
         async with house.database.connection() as connection:
-            found = await working.selectable(connection, ids, principal)
+            found = await working.selectable(connection, ids, principal, body.verb)
         return answer({"items": found, "selectable": sum(f["selectable"] for f in found)})
     shape, verb = _VERBS[body.verb]
 
@@ -293,9 +295,11 @@ async def _claim_one(house: House, principal: Principal, item_id: uuid.UUID, giv
         rows = await work.claim_these(
             connection, [item_id], principal, lease_seconds=given.lease_seconds, beside=dossier.brief_sql("w.matter_id", visible)
         )
+        if not rows:  # a joint matter's others were leased with the first of them, and what was said twice has its answer
+            rows = await work.claimed_already(connection, item_id, principal, beside=dossier.brief_sql("w.matter_id", visible))
         if not rows:
             (found,) = await working.selectable(connection, [item_id], principal)
-            raise Conflict(found["why"] or ("已由您办理" if found.get("mine") else "现在不能领取"))
+            raise Conflict(found["why"] or "现在不能领取")
     return {"items": _with_matters(house, rows, visible)}
 
 
@@ -316,7 +320,8 @@ async def _finish(house: House, principal: Principal, item_id: uuid.UUID, given:
     )  # fmt: skip
     async with house.database.connection() as connection:
         findings = await similar.unusual_end(connection, matter)
-    return {"id": item_id, "matter_id": matter, "state": "finished", "outcome": given.outcome, "findings": findings}
+        owed = await dossier.owed(connection, house.calendar, matter)
+    return {"id": item_id, "matter_id": matter, "state": "finished", "outcome": given.outcome, "findings": findings, "owed": owed}
 
 
 async def _return(house: House, principal: Principal, item_id: uuid.UUID, given: Return) -> dict[str, Any]:
@@ -393,7 +398,8 @@ async def release(house: InHouse, principal: Caller, item_id: uuid.UUID, body: L
 @router.post("/work-items/{item_id}/finish")
 async def finish(house: InHouse, principal: Caller, item_id: uuid.UUID, body: Finish) -> Response:
     """Ends the work and the matter together; 409 when the lease is lost. Said again, it gives the same answer. findings: that this end lies
-    far outside those of like cases, for the mediator to look at; it stops nothing."""
+    far outside those of like cases, for the mediator to look at; it stops nothing. owed: terms that run on (Art. 23(2): both sides are told),
+    with the act that ends each."""
     principal.require(*_DESK)
     return answer(await _finish(house, principal, item_id, body))
 
@@ -419,7 +425,7 @@ async def hold(house: InHouse, principal: Caller, item_id: uuid.UUID, body: Hold
     return answer(await _hold(house, principal, item_id, body))
 
 
-@router.post("/work-items/{item_id}/extend")
+@router.post("/work-items/{item_id}/extend", responses=WAITS)
 async def extend(house: InHouse, principal: Caller, item_id: uuid.UUID, body: Extension) -> Response:
     """Asks for the longer term the law allows; 202: it waits for the head's approval."""
     principal.require(*_DESK)
@@ -467,7 +473,7 @@ async def list_absences(house: InHouse, principal: Caller) -> Response:
     return answer({"items": [dict(r) for r in rows]})
 
 
-@router.post("/absences")
+@router.post("/absences", status_code=201)
 async def enter_absence(house: InHouse, principal: Caller, body: Absence) -> Response:
     """While it lasts the person gets no work; what he has goes to his deputy, or back to the queue."""
     principal.require(*_DESK)

@@ -57,7 +57,7 @@ async def _demo(settings: Settings, url: str) -> list[tuple[str, str]]:
     marker = settings.data / "loaded"
     async with open_house(settings, url) as house:
         if not marker.exists():
-            console.print("Loading the demo: 5,000 made-up complaints of 90 days in Hubei (once, about a minute)")
+            console.print("Loading the demo: 5,000 made-up complaints of 90 days in Hubei (once, a few minutes)")
             with Bars() as bars:
                 await demonstration.load(house, count=5000, days=90, seed=12315, progress=bars)
             marker.touch()
