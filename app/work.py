@@ -404,9 +404,10 @@ async def _place(connection: Connection, item_id: uuid.UUID, track: str, distric
 # this moment stays: whoever holds an item may be waiting for the lease.
 _REROUTED = "rerouted:"
 _UNFLAGGED = f"ARRAY(SELECT f FROM unnest(w.flags) f WHERE NOT starts_with(f, '{_REROUTED}'))"
-_WANTED = f"(SELECT substr(f, {len(_REROUTED) + 1}) FROM unnest(w.flags) f WHERE starts_with(f, '{_REROUTED}'))"
+_WANTED = f"(SELECT substr(f, {len(_REROUTED) + 1}) FROM unnest(w.flags) WITH ORDINALITY AS u(f, n) WHERE starts_with(f, '{_REROUTED}') ORDER BY n DESC LIMIT 1)"
 _FOLLOW = f"""
-UPDATE work_item w SET queue_id = {queues.PLACE.format(track=_WANTED, district="w.district", goods="m.goods", problem="m.problem")}, flags = {_UNFLAGGED}
+UPDATE work_item w SET flags = {_UNFLAGGED},
+  queue_id = coalesce({queues.PLACE.format(track=_WANTED, district="w.district", goods="m.goods", problem="m.problem")}, w.queue_id)
 FROM matter m WHERE m.id = w.matter_id AND w.id IN (
   SELECT w.id FROM work_item w WHERE w.unit_id = ANY($1) AND w.finished_at IS NULL AND {_WANTED} IS NOT NULL FOR NO KEY UPDATE SKIP LOCKED)
 """

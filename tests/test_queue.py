@@ -836,6 +836,19 @@ async def test_what_was_rerouted_while_somebody_had_it_goes_there_when_he_gives_
         await as_they_stand(connection)
 
 
+async def test_no_flag_holds_up_a_sweep(house: House) -> None:
+    async with house.database.transaction() as connection:
+        ids = await enqueue(connection, 2)
+        await work.claim(connection, "t1", PEOPLE[0], limit=2, lease_seconds=60)
+        for matter, flags in zip(ids, (["rerouted:none"], ["rerouted:t2", "supervise", "rerouted:t3"]), strict=True):
+            await connection.execute("UPDATE work_item SET flags = $2 WHERE matter_id = $1", matter, flags)
+        await connection.execute("UPDATE lease SET until = now() - interval '1 s'")
+        assert await work.sweep(connection) == 2
+        rows = [await connection.fetchrow("SELECT queue_id, flags FROM work_item WHERE matter_id = $1", m) for m in ids]
+        assert [(r["queue_id"], list(r["flags"])) for r in rows] == [("t1", []), ("t3", ["supervise"])]
+        await as_they_stand(connection)
+
+
 async def test_a_sweep_reads_what_has_ended_and_no_more(house: House) -> None:
     async with house.database.transaction() as connection:
         await connection.execute(
