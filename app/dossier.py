@@ -36,7 +36,7 @@ from app.errors import Conflict
 from app.identity import Principal
 from app.partners import KINDS
 from app.policy import TERMINATE, TRACK_LABELS
-from app.privacy import Vault
+from app.privacy import INCIDENT_TITLE, Vault
 from app.triage import House
 
 _FILED = ("filer", "principal")
@@ -352,13 +352,6 @@ def _outcome_labels() -> dict[str, str]:
 
 # -- the incident
 
-# What an incident is called: by what its first letter said, until the worker or a person names it. A report's words are not for everybody.
-_TITLE = """
-CASE WHEN i.titled_by IS NOT NULL OR 'report' = ANY($2) OR (
-  SELECT m.lane FROM incident_membership im JOIN matter m ON m.id = im.matter_id WHERE im.incident_id = i.id AND im.valid_to IS NULL
-  ORDER BY im.matter_id LIMIT 1
-) <> 'report' THEN nullif(i.title, '') END AS title
-"""
 # The newest members by their time-ordered ids: a hot incident costs no more than another.
 _MEMBERS = f"""
 WITH newest AS MATERIALIZED (
@@ -371,7 +364,7 @@ WITH newest AS MATERIALIZED (
   LEFT JOIN complainant_membership cm ON cm.record_id = p.record_id AND cm.valid_to IS NULL
   ORDER BY m.id, cm.complainant_id
 )
-SELECT i.state, {_TITLE}, i.scope, (SELECT core FROM merchant WHERE id = i.merchant_id) AS brand, count(*) FILTER (WHERE complaint) AS complaints, count(*) FILTER (WHERE complaint AND inside) AS inside,
+SELECT i.state, {INCIDENT_TITLE}, i.scope, (SELECT core FROM merchant WHERE id = i.merchant_id) AS brand, count(*) FILTER (WHERE complaint) AS complaints, count(*) FILTER (WHERE complaint AND inside) AS inside,
   count(*) FILTER (WHERE report) AS reports, count(DISTINCT person) AS people_all, min(at) AS first_at, max(at) AS last_at,
   count(*) FILTER (WHERE complaint AND at > $4::timestamptz - interval '7 days') AS last_7,
   count(*) FILTER (WHERE complaint AND at <= $4::timestamptz - interval '7 days' AND at > $4::timestamptz - interval '14 days') AS before_7,
@@ -463,7 +456,7 @@ _MERCHANT = f"""
 SELECT mc.id, mc.name, mc.core, mc.uscc, mc.registered = 1 AS registered, mc.industry,
   (SELECT array_agg(DISTINCT n.name) FROM merchant_name n WHERE n.merchant_id = mc.id) AS names,
   (SELECT jsonb_agg(to_jsonb(i)) FROM (
-    SELECT i.id, {_TITLE}, i.state, i.people_complaints + least(i.unidentified, 1) AS people FROM incident i
+    SELECT i.id, {INCIDENT_TITLE}, i.state, i.people_complaints + least(i.unidentified, 1) AS people FROM incident i
     WHERE i.merchant_id = mc.id AND i.merged_into IS NULL AND i.state IN ('watch', 'open') AND EXISTS (
       SELECT 1 FROM incident_membership im JOIN matter m ON m.id = im.matter_id
       WHERE im.incident_id = i.id AND im.valid_to IS NULL AND m.lane = ANY($2) AND {_INSIDE})

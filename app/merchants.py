@@ -14,6 +14,7 @@ from app.calendar import local_day
 from app.database import STAGE_MERCHANT, Connection, lock, to_json
 from app.errors import NotFound
 from app.identity import new_id
+from app.privacy import INCIDENT_TITLE
 from app.reading import WrittenMerchant
 from ml import merchants
 from ml.merchants import Choice, Known, Mention, MerchantName
@@ -241,7 +242,7 @@ async def read(
     if counts["first_at"] is None and not row["registered"]:
         raise NotFound("no such merchant")
     incidents = await connection.fetch(
-        "SELECT i.id, i.title, i.state, count(*) AS complaints, min(m.event_at) AS first_at, max(m.event_at) AS last_at "
+        f"SELECT i.id, {INCIDENT_TITLE}, i.state, count(*) AS complaints, min(m.event_at) AS first_at, max(m.event_at) AS last_at "
         "FROM incident i JOIN incident_membership im ON im.incident_id = i.id AND im.valid_to IS NULL JOIN matter m ON m.id = im.matter_id "
         f"WHERE i.merchant_id = $1 AND i.merged_into IS NULL AND {seen} GROUP BY i.id ORDER BY 6 DESC LIMIT 50",
         *scope,
@@ -259,7 +260,8 @@ async def read(
     return {
         "id": row["id"], "merged_into": None, "name": row["name"], "brand": row["core"], "city": row["city"],
         "uscc": row["uscc"], "registered": bool(row["registered"]), "industry": row["industry"], "chain": row["chain"], "odr": odr.live,
-        "aliases": [dict(t) for t in told], "shops": [dict(s) for s in shops], **figures, "names": [dict(n) for n in names], "incidents": [dict(i) for i in incidents],
+        "aliases": [dict(t) for t in told], "shops": [dict(s) for s in shops], **figures, "names": [dict(n) for n in names],
+        "incidents": [{**i, "title": i["title"] or f"{row['core']} · {i['complaints']}件投诉"} for i in incidents],
     }  # fmt: skip
 
 

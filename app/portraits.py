@@ -18,7 +18,7 @@ from app.codes import region_name
 from app.database import Connection
 from app.errors import NotFound
 from app.intake import Letter, open_letter
-from app.privacy import Vault, mask_text
+from app.privacy import INCIDENT_TITLE, Vault, mask_text
 from app.reading import Reader, ReadLetter
 from ml import text
 from ml.facts import named_places
@@ -473,10 +473,14 @@ async def read(
     counted = await connection.fetchrow(_FIGURES, incident_id, *scope)
     if not counted["matters"]:
         raise NotFound("no such incident")
+    called = await connection.fetchrow(
+        f"SELECT {INCIDENT_TITLE}, (SELECT core FROM merchant WHERE id = i.merchant_id) AS brand FROM incident i WHERE i.id = $1", incident_id, scope[0]
+    )  # fmt: skip
+    title = called["title"] or _plain_title(row["scope"], called["brand"], counted)
     related = await _related(connection, incident_id, *scope)
     before = next((r["id"] for r in related if r["relation"] == "recurs_from"), None)
     return {
-        "id": row["id"], "merged_into": None, "state": row["state"], "scope": row["scope"], "title": row["title"],
+        "id": row["id"], "merged_into": None, "state": row["state"], "scope": row["scope"], "title": title,
         "titled_by": row["titled_by"], "pinned_by": row["pinned_by"], "key_phrases": row["key_phrases"], "harm": row["harm"],
         "merchant_id": row["merchant_id"], "first_at": counted["first_at"], "last_at": counted["last_at"],
         "closed_at": row["closed_at"], "closed_by": row["closed_by"], "recurrence_of": before,
@@ -488,6 +492,13 @@ async def read(
         "history": await _history(connection, row, *scope),
         "members": await _members(connection, incident_id, *scope, limit, offset),
     }  # fmt: skip
+
+
+def _plain_title(scope: str, brand: str | None, seen: Mapping[str, Any]) -> str:
+    """Of what the reader sees himself."""
+    shop = f"（{seen['shops'][0]['name']}）" if scope == "shop" and seen["shops"] else ""
+    where = f"{brand}{shop}" if brand else region_name(seen["districts"][0]["code"])
+    return " · ".join([str(where), *(issue["label"] for issue in (seen["issues"] or ())[:1])])
 
 
 async def _members(
@@ -574,7 +585,7 @@ WITH secondary AS (SELECT matter_id, incident_id FROM incident_membership WHERE 
   UNION SELECT im.incident_id, 'shares_members' FROM secondary s JOIN incident_membership im ON im.matter_id = s.matter_id
     JOIN matter m ON m.id = s.matter_id WHERE s.incident_id = $1 AND im.is_primary AND im.valid_to IS NULL AND {_VISIBLE}
 )
-SELECT DISTINCT ON (found.relation, i.id) found.relation, i.id, i.title, i.state FROM found JOIN incident was ON was.id = found.id
+SELECT DISTINCT ON (found.relation, i.id) found.relation, i.id, {INCIDENT_TITLE}, i.state FROM found JOIN incident was ON was.id = found.id
 JOIN incident i ON i.id = coalesce(was.merged_into, was.id) WHERE i.id <> $1 ORDER BY found.relation, i.id LIMIT 100
 """
 

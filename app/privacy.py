@@ -25,6 +25,14 @@ from app.settings import Settings
 from ml.text import mask_personal, mask_values
 
 _NONCE, _TAG = 12, 16
+# What an incident i is called before the lanes $2 a reader may see; null: what only a report says of it (Art. 37). It is called by what its first
+# letter said, until the worker or a person names it.
+INCIDENT_TITLE = """
+CASE WHEN i.titled_by IS NOT NULL OR 'report' = ANY($2) OR (
+  SELECT m.lane FROM incident_membership im JOIN matter m ON m.id = im.matter_id WHERE im.incident_id = i.id AND im.valid_to IS NULL
+  ORDER BY im.matter_id LIMIT 1
+) <> 'report' THEN nullif(i.title, '') END AS title
+"""
 
 
 @dataclass(frozen=True)

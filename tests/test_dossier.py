@@ -242,6 +242,25 @@ async def test_nor_does_he_where_the_reports_came_first(client: Client) -> None:
     assert (await read(client, loud, "supervisor"))["merchant"]["reports"] == 2
 
 
+async def test_nor_by_what_the_incident_is_called_where_it_and_the_merchant_are_read(client: Client) -> None:
+    shop = {"respondents": [{"name": "江城味火锅（光谷店）"}], "product": "火锅"}
+    await post(client, "k1", "举报江城味火锅（光谷店）后厨无照经营，锅底里吃出蟑螂，请依法查处违法行为", other(1), **shop)
+    letter = await post(client, "k2", TEXT.replace("江城味火锅", "江城味火锅（光谷店）"), **shop)
+    matter = (await client.get("supervisor", f"/v1/complaints/{letter['id']}")).json()["matters"][0]
+    async with client.house.database.connection() as connection:
+        await connection.execute(
+            "UPDATE incident SET title = '江城味（光谷店） · 无照经营' WHERE id = $1", uuid.UUID(matter["incident_id"])
+        )
+    titles = {}
+    for role in ("supervisor", "mediator"):
+        incident = (await client.get(role, f"/v1/incidents/{matter['incident_id']}")).json()
+        merchant = (await client.get(role, f"/v1/merchants/{matter['merchant_id']}")).json()
+        titles[role] = [incident["title"], *(i["title"] for i in merchant["incidents"])]
+    assert ["无照经营" in t for t in titles["supervisor"]] == [True, True]
+    assert ["无照经营" in t for t in titles["mediator"]] == [False, False]
+    assert all(t.startswith("江城味") for t in titles["mediator"])
+
+
 async def test_a_letter_that_also_reports_tells_its_mediator_nothing_of_it(client: Client) -> None:
     both = await post(client, "i1", TEXT + "同时举报该店使用过期食材，请立案查处。")
     assert {m["lane"] for m in both["matters"]} == {"complaint", "report"}
