@@ -476,6 +476,19 @@ async def test_whoever_is_recused_has_no_other_way_to_it(client: Client) -> None
     assert (await say(client, item, "renew")).status_code == 200
 
 
+async def test_blanks_are_no_reason(client: Client) -> None:
+    item = await one(client)
+    own = {"lease_token": item["lease_token"], "reason": " \u3000\n"}
+    for who, path, given in (
+        ("mediator", "return", own), ("mediator", "escalate", own), ("mediator", "transfer", {**own, "to": "second"}), ("mediator", "recuse", own),
+        ("mediator", "hold", {**own, "held_for": "appraisal"}), ("supervisor", "assign", {"to": "second", "reason": " "}),
+    ):  # fmt: skip
+        refused = await client.post(who, f"/v1/work-items/{item['id']}/{path}", given)
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "reason"), path
+    spread = {"queue": "t1", "to": ["second"], "reason": " "}
+    assert (await client.post("supervisor", "/v1/team/rebalance", spread)).json()["errors"][0]["field"] == "reason"
+
+
 async def test_what_no_database_takes_is_refused_by_its_field(client: Client) -> None:
     item = await one(client)
     for verb, more in (("return", ""), ("escalate", ""), ("transfer", '"to": "second",'), ("hold", '"held_for": "reply",')):

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from app import callbacks, reviewing
 from app.api.common import PROBLEMS, WAITS, Caller, InHouse, answer, cursor, lanes, read_cursor
 from app.api.complaints import full_view
-from app.intake import Clean
+from app.intake import Clean, Required
 from app.privacy import mask_text
 
 router = APIRouter(prefix="/v1", tags=["callbacks"], responses=PROBLEMS)
@@ -36,7 +36,7 @@ class Choice(BaseModel):
 
     choice: Literal["reopen", "refuse", "new"]
     ground: Annotated[Clean, Field(min_length=1, max_length=60)] | None = None
-    reason: Annotated[Clean, Field(min_length=1, max_length=2000)]
+    reason: Annotated[Required, Field(max_length=2000)]
 
 
 @router.get("/callbacks")

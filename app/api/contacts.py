@@ -13,7 +13,7 @@ from app.calendar import local_day
 from app.contacts import Plan, Said
 from app.errors import Invalid
 from app.identity import Principal
-from app.intake import Clean, Instant
+from app.intake import Clean, Instant, Required
 from app.privacy import mask_text
 
 router = APIRouter(prefix="/v1", tags=["contacts"], responses=PROBLEMS)
@@ -27,6 +27,7 @@ _Key = Annotated[
 ]
 _KeyHeader = Annotated[uuid.UUID | None, Header(alias="Idempotency-Key")]
 _Note = Annotated[Clean, Field(min_length=1, max_length=2000)]
+_Why = Annotated[Required, Field(max_length=2000)]
 _Side = Literal["consumer", "merchant"]
 _Sides = Annotated[list[_Side], Field(min_length=1, max_length=2)]
 
@@ -58,7 +59,7 @@ class NewContact(_Shape):
 
 class Striking(_Shape):
     key: _Key = None
-    reason: _Note
+    reason: _Why
 
 
 class NewAppointment(_Shape):
@@ -76,7 +77,7 @@ class NewAppointment(_Shape):
 class Moving(NewAppointment):
     """mediator: default the same as before."""
 
-    reason: _Note
+    reason: _Why
 
 
 class Notice(_Shape):
@@ -92,7 +93,7 @@ class Notice(_Shape):
 
 
 class Held(_Shape):
-    reason: Annotated[_Note | None, Field(description="Where it was recorded as missed: why that was wrong")] = None
+    reason: Annotated[_Why | None, Field(description="Where it was recorded as missed: why that was wrong")] = None
 
 
 class Missed(_Shape):
@@ -100,11 +101,11 @@ class Missed(_Shape):
 
     by: _Sides
     excused: Annotated[list[_Side], Field(max_length=2)] = []
-    reason: _Note | None = None
+    reason: _Why | None = None
 
 
 class Cancelled(_Shape):
-    reason: _Note
+    reason: _Why
 
 
 class NoticeDocument(_Shape):

@@ -16,7 +16,7 @@ from app.api.common import PROBLEMS, WAITS, Caller, InHouse, Moment, answer, lan
 from app.api.complaints import field_errors, full_view, shown_kind
 from app.errors import Conflict, Invalid, NotFound
 from app.identity import Principal
-from app.intake import Clean
+from app.intake import Clean, Required
 from app.privacy import mask_text
 from app.triage import House
 
@@ -28,7 +28,7 @@ class _Shape(BaseModel):
 
 
 _Seconds = Annotated[int, Field(ge=work.LEASE_SECONDS[0], le=work.LEASE_SECONDS[1])]
-_Why = Annotated[Clean, Field(min_length=1, max_length=500)]
+_Why = Annotated[Required, Field(max_length=500)]
 _Name = Annotated[Clean, Field(min_length=1, max_length=60)]
 _Subject = Annotated[Clean, Field(min_length=1, max_length=200)]
 _DESK = ("mediator", "supervisor", "intake")

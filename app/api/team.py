@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from app import alarms, team, working
 from app.api.common import PROBLEMS, Caller, InHouse, answer, cursor, read_cursor
-from app.intake import Clean
+from app.intake import Clean, Required
 from app.privacy import mask_text
 
 router = APIRouter(prefix="/v1/team", tags=["team"], responses=PROBLEMS)
@@ -65,7 +65,7 @@ class Rebalance(BaseModel):
     holder: Annotated[_Subject | None, Field(alias="from")] = None
     to: Annotated[list[_Subject], Field(min_length=1, max_length=working.MAX_COLLEAGUES)]
     limit: Annotated[int, Field(ge=1, le=working.MAX_BULK)] = working.MAX_BULK
-    reason: Annotated[Clean, Field(min_length=1, max_length=500)]
+    reason: Annotated[Required, Field(max_length=500)]
     dry_run: StrictBool = False
 
 
