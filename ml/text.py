@@ -26,8 +26,9 @@ _FULL_WIDTH = {0xFF01 + i: 0x21 + i for i in range(94)} | {0x3000: 0x20}
 # Longest first: an ID number contains what looks like a phone number. Numbers of orders, lots and files are no accounts.
 _PERSONAL = (
     ("email", re.compile(r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+")),
-    ("id_no", re.compile(r"(?<![0-9A-Za-z])\d{6}(?:18|19|20)\d{2}(?:\d|\*){4,7}[\dXx](?![0-9A-Za-z])")),
-    ("account", re.compile(r"(?<!\d)(?<![单批证编件][号码])(?<![单批证编件][号码][:：是为 ])(?<!编号[:：是为 ])(?<!编号)\d{16,19}(?!\d)")),
+    ("id_no", re.compile(r"(?<![0-9A-Za-z])\d{3}[ -]?\d{3}[ -]?(?:18|19|20)\d{2}[ -]?[\d*]{4}[ -]?[\d*]{0,3}[\dXx](?![0-9A-Za-z])")),
+    ("id_no", re.compile(r"护照(?:号码?)?\s*[:：为是]?\s*([A-Za-z]{1,2}\d{7,8})(?![0-9A-Za-z])")),
+    ("account", re.compile(r"(?<!\d)(?<![单批证编件][号码])(?<![单批证编件][号码][:：是为 ])(?<!编号[:：是为 ])(?<!编号)(?:\d{16,19}|\d{4}(?:[ -]\d{4}){3}(?:[ -]?\d{1,3})?)(?!\d)")),
     ("phone", re.compile(r"(?<![\dA-Za-z])(?:\+?86[- ]?)?1[3-9]\d(?:[- ]?[\d*]{4}){2}(?!\d)")),
     ("phone", re.compile(r"(?<!\d)0\d{2,3}[- ]?\d{7,8}(?!\d)")),
     ("account", re.compile(r"(?i)(?:微信号?|vx|wx|QQ号?)\s*[:：为是]?\s*([A-Za-z0-9_-]{5,20})")),

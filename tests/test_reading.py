@@ -216,15 +216,28 @@ def test_the_same_text_reads_the_same() -> None:
         "邮箱a.b@c.cn 微信号：wx_12345",
         "银行卡6222020200112233445",
         "车牌鄂A12345",
+        "身份证420106 19900101 123X",
+        "身份证 420-106-1990-0101-1234",
+        "卡号6222 0202 0011 2233 445转账",
+        "护照号：E12345678",
     ],
 )
 def test_personal_data_is_masked_on_display_and_gone_before_features(said: str) -> None:
-    raw = ("13812345678", "420106199001011234", "a.b@c.cn", "wx_12345", "6222020200112233445", "鄂A12345", "张小明")
+    raw = (
+        "13812345678", "420106199001011234", "a.b@c.cn", "wx_12345", "6222020200112233445", "鄂A12345", "张小明", "0101", "0202", "E12345678"
+    )  # fmt: skip
     masked, blank = text.mask_personal(said), text.blank_personal(said, text.find_personal(said))
     assert not any(part in masked for part in raw)
     assert len(masked) == len(blank) == len(said)
-    assert not any(part in blank for part in ("138", "4201", "c.cn", "wx_", "6222", "A12345", "张"))
+    assert not any(part in blank for part in ("138", "4201", "c.cn", "wx_", "6222", "A12345", "张", "1990", "0011", "E1234"))
     assert not any(part in term for term in text.terms(blank) for part in ("138", "4201", "6222"))
+
+
+@pytest.mark.parametrize(
+    "said", ["2024-11-01 12:00至2024-11-03", "型号 100-200 2000 1500元", "订单号 2024 1101 1234 5678", "2023年 1000 2000 3000"]
+)
+def test_days_prices_and_orders_are_nobodys(said: str) -> None:
+    assert text.find_personal(said) == []
 
 
 def test_order_numbers_are_no_accounts() -> None:
