@@ -92,7 +92,7 @@ async def away(connection: Connection, subject: str) -> Any:
 
 
 async def require_known(connection: Connection, subject: str) -> None:
-    """Invalid where nobody of that name ever had a token: whoever mistypes a name would think somebody else is excluded, or away."""
+    """Invalid where nobody of that name ever had a token: whoever mistypes a name would think somebody else is excluded."""
     if not await identity.is_known(connection, subject):
         raise Invalid.field("subject", "no such person")
 

@@ -673,22 +673,18 @@ async def redate(connection: Connection, matter_ids: Sequence[uuid.UUID]) -> Non
     by the first of all, in a joint matter by the first of all its members'. A live lease keeps its holder; only its dates are others. What
     rests comes back to its holder before a term that runs again ends."""
     # Else a lease that ends now, or another member's new dates, would write the unit's row by the old ones.
-    await connection.execute(_HOLD_UNITS, list(matter_ids))
-    resting = await connection.fetch(_RESTING, list(matter_ids))
+    held = await connection.fetchrow(_HOLD_UNITS, list(matter_ids))
     await connection.execute(_REDATE, list(matter_ids), _NO_TERM, PRIORITY_STEP)
-    if resting:
-        await connection.execute(_WAKE, [r["unit_id"] for r in resting], KEPT)
+    if held["resting"]:
+        await connection.execute(_WAKE, held["resting"], KEPT)
 
 
 _HOLD_UNITS = """
 WITH unit AS MATERIALIZED (SELECT DISTINCT unit_id FROM work_item WHERE matter_id = ANY($1) AND finished_at IS NULL),
-ready AS MATERIALIZED (SELECT 1 FROM ready r WHERE r.unit_id IN (SELECT unit_id FROM unit) ORDER BY r.unit_id FOR UPDATE),
-leased AS MATERIALIZED (SELECT 1 FROM lease l WHERE l.unit_id IN (SELECT unit_id FROM unit) ORDER BY l.unit_id FOR UPDATE)
-SELECT count(*) FROM (SELECT 1 FROM ready UNION ALL SELECT 1 FROM leased) held
-"""
-_RESTING = """
-SELECT l.unit_id FROM lease l WHERE l.held_for IS NOT NULL
-  AND l.unit_id IN (SELECT unit_id FROM work_item WHERE matter_id = ANY($1) AND finished_at IS NULL) ORDER BY 1 FOR UPDATE
+ready AS MATERIALIZED (SELECT r.unit_id FROM ready r WHERE r.unit_id IN (SELECT unit_id FROM unit) ORDER BY r.unit_id FOR UPDATE),
+leased AS MATERIALIZED (SELECT l.unit_id, l.held_for FROM lease l WHERE l.unit_id IN (SELECT unit_id FROM unit) ORDER BY l.unit_id FOR UPDATE)
+SELECT array_agg(unit_id) FILTER (WHERE held_for IS NOT NULL) AS resting
+FROM (SELECT unit_id, NULL AS held_for FROM ready UNION ALL SELECT unit_id, held_for FROM leased) held
 """
 _WAKE = """
 UPDATE lease l SET held_for = CASE WHEN d.due_at > clock_timestamp() THEN held_for END,

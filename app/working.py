@@ -130,7 +130,7 @@ async def recuse(
                 raise Forbidden("only a supervisor excludes another person")
             await staff.require_free(connection, matter["id"], principal.subject)
             await staff.require_known(connection, subject)
-        if subject == principal.subject and token is not None and not await staff.recused(connection, [matter["id"]], subject):
+        elif token is not None and not await staff.recused(connection, [matter["id"]], subject):
             await work.grasp(connection, item_id, token, principal)
         cases.require_open(matter)
         if not await staff.recuse(connection, matter["id"], subject, reason=reason, actor=principal.subject):

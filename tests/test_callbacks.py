@@ -330,6 +330,9 @@ async def test_a_call_back_is_given_to_one_person_at_a_time(client: Client) -> N
         await connection.execute("UPDATE callback SET taken_until = now() - interval '1 s' WHERE taken_by = 'intake'")
         await connection.execute("UPDATE callback SET attempted_at = attempted_at - interval '5 hours'")
     assert {mine, his} <= set(await taken(client, "supervisor", limit=5))
+    until = (datetime.now(UTC) + timedelta(days=2)).isoformat()
+    assert (await client.post("supervisor", "/v1/absences", {"until_at": until})).status_code == 201
+    assert await taken(client, "supervisor", limit=5) == []  # who is away gets no work, what he had included
 
 
 async def test_wrong_takings_name_the_field(client: Client) -> None:

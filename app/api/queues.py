@@ -291,12 +291,11 @@ async def get_item(house: InHouse, principal: Caller, item_id: uuid.UUID) -> Res
 
 async def _claim_one(house: House, principal: Principal, item_id: uuid.UUID, given: "ClaimThis") -> dict[str, Any]:
     visible = lanes(principal)
+    beside = dossier.brief_sql("w.matter_id", visible)
     async with house.database.connection() as connection:
-        rows = await work.claim_these(
-            connection, [item_id], principal, lease_seconds=given.lease_seconds, beside=dossier.brief_sql("w.matter_id", visible)
-        )
+        rows = await work.claim_these(connection, [item_id], principal, lease_seconds=given.lease_seconds, beside=beside)
         if not rows:  # a joint matter's others were leased with the first of them, and what was said twice has its answer
-            rows = await work.claimed_already(connection, item_id, principal, beside=dossier.brief_sql("w.matter_id", visible))
+            rows = await work.claimed_already(connection, item_id, principal, beside=beside)
         if not rows:
             (found,) = await working.selectable(connection, [item_id], principal)
             raise Conflict(found["why"] or "现在不能领取")
